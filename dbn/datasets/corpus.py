@@ -1,0 +1,42 @@
+"""What every data set hands to the rest of the system: a list of labelled tracks."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Track:
+    """One clip: its `name` (unique in the corpus, e.g. ``"blues.00000"``), file, class and artist ("" if unknown)."""
+
+    name: str
+    path: Path
+    label: str
+    artist: str = ""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Labelled tracks in a fixed order.
+
+    Attributes
+    ----------
+    name : str
+        Which data set: ``"synthetic"``, ``"gtzan"``, ``"folder"``.
+    classes : tuple of str
+        Class names, sorted; a label's index here is its number in the network.
+    tracks : tuple of Track
+        Sorted by name.
+    skipped : tuple of (str, str)
+        ``(file, why)`` for files that looked like tracks and were left out.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    tracks: tuple[Track, ...]
+    skipped: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def is_synthetic(self):
+        """Whether a result on this corpus must be marked "synthetic"."""
+        return self.name == "synthetic"

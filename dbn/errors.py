@@ -1,0 +1,41 @@
+"""The errors that a user can put right.
+
+Every script turns a :class:`DBNError` into one message on standard error and
+exit status 2; any other exception is a defect of this package.
+"""
+
+
+class DBNError(ValueError):
+    """Base class: the message names the file or option, what is wrong and what to do."""
+
+
+class AudioError(DBNError):
+    """An audio file that cannot be used.
+
+    Attributes
+    ----------
+    path : str
+        The file, as it was given.
+    reason : str
+        What is wrong with it, without the path.
+    """
+
+    def __init__(self, path, reason):
+        super().__init__(str(path), reason)
+        self.path = str(path)
+        self.reason = reason
+
+    def __str__(self):
+        return f"{self.path}: {self.reason}"
+
+
+class DatasetError(DBNError):
+    """A corpus, a split or a list of tracks that does not fit together."""
+
+
+class TrainingError(DBNError):
+    """Training that cannot start or cannot go on (diverged, wrong option)."""
+
+
+class ModelFileError(DBNError):
+    """A model or checkpoint file that is damaged, foreign or too new."""
