@@ -1,0 +1,255 @@
+"""From an audio file to the network's inputs: mono signal, frames, DFT magnitudes (paper §4.1).
+
+The paper cuts 22,050 Hz audio into frames of 1,024 samples and feeds the absolute values of each frame's DFT, its 513
+distinct values, to the network. Signals are one-dimensional float32 arrays in [-1, 1] or so; frames are rows.
+"""
+import math
+import os
+import re
+
+import numpy as np
+import scipy.fft
+import soundfile
+
+from dbn.errors import AudioError, DBNError
+
+SAMPLE_RATE = 22050
+FRAME_LENGTH = 1024
+HOP_LENGTH = 512
+
+# A file that ends up to this many samples early is used as it is: at most its last frames are lost, and headers that
+# count a few bytes too many (their own length, a padding) are common in old AU and WAV files.
+TOLERATED_SHORTFALL = FRAME_LENGTH
+
+# Outside these a header is damaged rather than unusual, and its resampling filter would not fit into memory.
+_PLAUSIBLE_RATES = (1000, 768000)
+
+# Lengths that mean "unknown": what programs write that could not go back to the header.
+_UNKNOWN_BYTES = 0x7FFFF000
+
+# How libsndfile's log tells that a header's count of bytes is wrong: in WAV, AU, AIFF, W64 and RF64 files.
+_CORRECTED_LENGTH = r"^ *(?:data|Data Size|SSND|riff|Riff size) *: (\d+) \(should be (\d+)\)"
+
+_BLOCK_FRAMES = 128  # one block and its spectrum stay in the processor's cache
+
+
+def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
+    """Read an audio file as one channel at one sample rate.
+
+    Channels are averaged. Another rate is converted by a polyphase filter (:func:`scipy.signal.resample_poly`), which
+    turns n samples into ``ceil(n * sample_rate / file_rate)``. A file that promises up to 1,024 samples more than it
+    holds is accepted; one that lacks more is refused as truncated. (A cut is not noticed in an MP3 file whose header
+    gives no length.)
+
+    Parameters
+    ----------
+    path : str or path-like
+        Any format that libsndfile reads: WAV, AU, AIFF, FLAC, OGG, MP3, ...
+    sample_rate : int
+        Rate of the result in Hz.
+    min_length : int
+        Fewest samples that the result may have; the default is one frame.
+
+    Returns
+    -------
+    signal : ndarray of float32 [shape=(n,)]
+        Integer formats are scaled to [-1, 1).
+
+    Raises
+    ------
+    AudioError
+        The file is missing, unreadable, no audio, empty, truncated, too short or silent, or holds NaN or infinite
+        samples.
+    """
+    require_integer("sample_rate", sample_rate, minimum=1)
+    samples, file_rate = _read_samples(path)
+    lowest, highest = samples.min(), samples.max()  # NaN if any sample is
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
+    signal = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+    if signal.min() == signal.max():
+        raise AudioError(path, "it is silent: every sample has the same value")
+    signal = _resample(signal, file_rate, sample_rate)
+    if len(signal) < min_length:
+        raise AudioError(path, f"too short: {len(signal)} samples at {sample_rate} Hz, {min_length} are needed")
+    return signal
+
+
+def resampled_length(n, file_rate, sample_rate):
+    """Number of samples that :func:`load_audio` makes of `n` samples at `file_rate` Hz."""
+    return -(-n * sample_rate // file_rate)
+
+
+def frame_count(n, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
+    """Number of whole frames in `n` samples; 0 if not one fits."""
+    return max(0, 1 + (n - frame_length) // hop_length)
+
+
+def frame_signal(signal, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
+    """Cut a signal into overlapping frames without a copy; samples after the last whole frame are left out.
+
+    Parameters
+    ----------
+    signal : ndarray [shape=(n,)]
+        At least one frame long.
+    frame_length, hop_length : int
+        In samples.
+
+    Returns
+    -------
+    frames : ndarray [shape=(1 + (n - frame_length) // hop_length, frame_length)]
+        Read-only view of `signal`.
+
+    Raises
+    ------
+    DBNError
+        A length below 1, or a signal that is not one-dimensional or shorter than one frame.
+    """
+    require_integer("frame_length", frame_length, minimum=1)
+    require_integer("hop_length", hop_length, minimum=1)
+    signal = np.asarray(signal)
+    if signal.ndim != 1:
+        raise DBNError(f"signal must have one dimension (mono), but its shape is {signal.shape}")
+    if len(signal) < frame_length:
+        raise DBNError(f"signal has {len(signal)} samples, fewer than one frame of frame_length={frame_length}")
+    return np.lib.stride_tricks.sliding_window_view(signal, frame_length)[::hop_length]
+
+
+def dft_magnitudes(signal, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, window=None):
+    r"""Absolute values of each frame's DFT, :math:`|X_k| = |\sum_t w_t x_t e^{-2 \pi i k t / N}|` (paper §4.1).
+
+    Linear, not normalised, computed in single precision. Bin k lies at ``k * sample_rate / frame_length`` Hz; the other
+    half of the spectrum of a real signal mirrors these bins.
+
+    Parameters
+    ----------
+    signal : array_like [shape=(n,)]
+        Finite; at least one frame long.
+    frame_length : int
+        N in samples, at least 2.
+    hop_length : int
+        Samples from one frame's start to the next.
+    window : None, str or tuple
+        None leaves the frames as they are (rectangular); otherwise one of :func:`scipy.signal.get_window`: ``"hann"``.
+
+    Returns
+    -------
+    magnitudes : ndarray of float32 [shape=(n_frames, frame_length // 2 + 1)]
+        There is no padding: ``n_frames = 1 + (n - frame_length) // hop_length``.
+
+    Raises
+    ------
+    DBNError
+        An unusable signal, length or window.
+
+    Examples
+    --------
+    >>> time = np.arange(2048) / 22050
+    >>> magnitudes = dft_magnitudes(np.sin(2 * np.pi * 22050 / 1024 * 100 * time))
+    >>> magnitudes.shape, int(magnitudes[0].argmax())
+    ((3, 513), 100)
+    """
+    require_integer("frame_length", frame_length, minimum=2)
+    signal = np.asarray(signal, dtype=np.float32)
+    frames = frame_signal(signal, frame_length, hop_length)
+    if not (np.isfinite(signal.min()) and np.isfinite(signal.max())):
+        raise DBNError("signal holds NaN or infinite samples")
+    taper = _window(window, frame_length)
+    magnitudes = np.empty((len(frames), frame_length // 2 + 1), dtype=np.float32)
+    for start in range(0, len(frames), _BLOCK_FRAMES):
+        block = slice(start, start + _BLOCK_FRAMES)
+        windowed = frames[block] if taper is None else frames[block] * taper
+        np.abs(scipy.fft.rfft(windowed), out=magnitudes[block])
+    return magnitudes
+
+
+def require_integer(name, value, minimum):
+    """Raise a :class:`DBNError` that names the option unless `value` is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < minimum:
+        raise DBNError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+
+
+def _window(window, frame_length):
+    """The window's float32 samples in its periodic form, the one meant for spectra; None for a rectangular one."""
+    if window is None:
+        return None
+    from scipy.signal import get_window  # half a second to import, not needed by default
+    try:
+        return get_window(window, frame_length).astype(np.float32)
+    except (ValueError, TypeError) as error:
+        raise DBNError(f"window={window!r} is not one that scipy.signal.get_window knows ({error})") from None
+
+
+def _read_samples(path):
+    """All samples of a file, float32 [shape=(n, channels)] with n > 0, and its rate in Hz."""
+    _require_readable_file(path)
+    try:
+        with soundfile.SoundFile(path) as file:
+            promised = _promised_frames(file)
+            samples = file.read(dtype="float32", always_2d=True)
+            rate, container = file.samplerate, file.format
+    except (soundfile.SoundFileError, OSError, MemoryError) as error:  # a damaged length can ask for any memory
+        detail = getattr(error, "error_string", str(error))
+        raise AudioError(path, f"cannot be decoded: damaged, truncated or no audio ({detail})") from None
+    if container == "OGG" and not _ogg_is_complete(path):
+        raise AudioError(path, "truncated: its last Ogg page is missing")
+    if promised - len(samples) > TOLERATED_SHORTFALL or promised > len(samples) == 0:
+        raise AudioError(path, f"truncated: it holds {len(samples)} samples, fewer than its header promises")
+    if not len(samples):
+        raise AudioError(path, "it holds no samples")
+    if not _PLAUSIBLE_RATES[0] <= rate <= _PLAUSIBLE_RATES[1]:
+        raise AudioError(path, f"its header claims a sample rate of {rate} Hz: damaged")
+    return samples, rate
+
+
+def _require_readable_file(path):
+    """libsndfile says only "system error" or "format not recognised" to all of these."""
+    if os.path.isdir(path):
+        raise AudioError(path, "is a folder, not an audio file")
+    try:
+        with open(path, "rb") as file:
+            if not file.read(1):
+                raise AudioError(path, "the file is empty")
+    except FileNotFoundError:
+        raise AudioError(path, "no such file") from None
+    except OSError as error:
+        raise AudioError(path, f"cannot be read: {error.strerror}") from None
+
+
+def _promised_frames(file):
+    """Frames that the header of an open SoundFile promises.
+
+    libsndfile silently corrects a header that promises more bytes than the file has (WAV, AU, AIFF, W64, RF64), and
+    leaves a note of it in its log alone, for example ``data : 132300 (should be 79362)``.
+    """
+    note = re.search(_CORRECTED_LENGTH, file.extra_info, re.MULTILINE)
+    if note is None:
+        return file.frames
+    promised, present = int(note[1]), int(note[2])
+    if promised >= _UNKNOWN_BYTES or promised <= present:
+        return file.frames
+    return max(1, round(file.frames * promised / max(present, 1)))
+
+
+def _ogg_is_complete(path):
+    """Whether an Ogg file ends with a whole page marked as the stream's last one; libsndfile does not mind if not."""
+    longest_page = 27 + 255 + 255 * 255
+    with open(path, "rb") as file:
+        file.seek(max(0, os.path.getsize(path) - 2 * longest_page))
+        tail = file.read()
+    start = tail.rfind(b"OggS")
+    header = tail[start:start + 27]
+    if start < 0 or len(header) < 27:
+        return False
+    ends_stream, n_segments = header[5] & 4, header[26]
+    segments = tail[start + 27:start + 27 + n_segments]
+    page_length = 27 + n_segments + sum(segments)
+    return bool(ends_stream) and len(segments) == n_segments and start + page_length <= len(tail)
+
+
+def _resample(signal, from_rate, to_rate):
+    if from_rate == to_rate:
+        return signal
+    from scipy.signal import resample_poly  # half a second to import, and the corpora are at 22,050 Hz already
+    divisor = math.gcd(from_rate, to_rate)
+    return resample_poly(signal, to_rate // divisor, from_rate // divisor)
