@@ -30,6 +30,10 @@ _UNKNOWN_BYTES = 0x7FFFF000
 # How libsndfile's log tells that a header's count of bytes is wrong: in WAV, AU, AIFF, W64 and RF64 files.
 _CORRECTED_LENGTH = r"^ *(?:data|Data Size|SSND|riff|Riff size) *: (\d+) \(should be (\d+)\)"
 
+# A header that promises more samples a byte than any codec reaches (6 kbit/s at 48 kHz is 64) is damaged, or was written
+# before the end was known (FLAC through a pipe).
+_MOST_SAMPLES_PER_BYTE = 100
+
 _BLOCK_FRAMES = 128  # one block and its spectrum stay in the processor's cache
 
 
@@ -75,9 +79,14 @@ def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
     return signal
 
 
-def resampled_length(n, file_rate, sample_rate):
-    """Number of samples that :func:`load_audio` makes of `n` samples at `file_rate` Hz."""
-    return -(-n * sample_rate // file_rate)
+def expected_length(path, sample_rate=SAMPLE_RATE):
+    """Most samples that :func:`load_audio` can return, from the header alone; 0 if the header is refused already."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_header(path, file)
+            return -(-file.frames * sample_rate // file.samplerate)
+    except (soundfile.SoundFileError, OSError, AudioError):
+        return 0
 
 
 def frame_count(n, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH):
@@ -185,10 +194,11 @@ def _read_samples(path):
     _require_readable_file(path)
     try:
         with soundfile.SoundFile(path) as file:
+            _check_header(path, file)
             promised = _promised_frames(file)
             samples = file.read(dtype="float32", always_2d=True)
             rate, container = file.samplerate, file.format
-    except (soundfile.SoundFileError, OSError, MemoryError) as error:  # a damaged length can ask for any memory
+    except (soundfile.SoundFileError, OSError) as error:
         detail = getattr(error, "error_string", str(error))
         raise AudioError(path, f"cannot be decoded: damaged, truncated or no audio ({detail})") from None
     if container == "OGG" and not _ogg_is_complete(path):
@@ -197,8 +207,6 @@ def _read_samples(path):
         raise AudioError(path, f"truncated: it holds {len(samples)} samples, fewer than its header promises")
     if not len(samples):
         raise AudioError(path, "it holds no samples")
-    if not _PLAUSIBLE_RATES[0] <= rate <= _PLAUSIBLE_RATES[1]:
-        raise AudioError(path, f"its header claims a sample rate of {rate} Hz: damaged")
     return samples, rate
 
 
@@ -214,6 +222,14 @@ def _require_readable_file(path):
         raise AudioError(path, "no such file") from None
     except OSError as error:
         raise AudioError(path, f"cannot be read: {error.strerror}") from None
+
+
+def _check_header(path, file):
+    """Refuse an open SoundFile whose header would ask for absurd amounts of memory."""
+    if not _PLAUSIBLE_RATES[0] <= file.samplerate <= _PLAUSIBLE_RATES[1]:
+        raise AudioError(path, f"its header claims a sample rate of {file.samplerate} Hz: damaged")
+    if file.frames > _MOST_SAMPLES_PER_BYTE * os.path.getsize(path):
+        raise AudioError(path, "its header does not know its length, or is damaged; convert the file once more")
 
 
 def _promised_frames(file):
