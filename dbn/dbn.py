@@ -1,0 +1,212 @@
+"""The deep belief network (paper §3, §4.1), after the deeplearning.net tutorial.
+
+One set of weights is seen in two ways: as a stack of RBMs, which pre-training
+fits greedily from the bottom, each to what the one below it makes of the data;
+and as a multi-layer perceptron with a logistic layer on top, which fine-tuning
+trains by gradient descent on the labels.
+"""
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+from dbn.graphs import epoch_function, function, minibatch, n_minibatches
+from dbn.logistic import LogisticRegression
+from dbn.mlp import HiddenLayer
+from dbn.rbm import RBM, GaussianRBM
+from dbn.streams import RandomStreams
+
+
+class DBN:
+    """Deep belief network with sigmoid hidden layers and a logistic output layer.
+
+    Parameters
+    ----------
+    numpy_rng : numpy.random.Generator or RandomState
+        Draws the initial weights (and the seed of `theano_rng`, if that is None).
+    theano_rng : RandomStreams, optional
+        Draws the samples of pre-training.
+    n_ins : int
+        Size of the input: 513 bins of a DFT of 1,024 samples.
+    hidden_layers_sizes : sequence of int
+        Units of each hidden layer, at least one layer; the paper's choice is (50, 50, 50).
+    n_outs : int
+        Number of classes.
+    visible : {"bernoulli", "gaussian"}
+        Kind of the first RBM's visible units.
+    output : {"softmax", "sigmoid"}
+        Output and cost of the last layer, see :class:`dbn.logistic.LogisticRegression`.
+    dtype : {"float32", "float64"}, optional
+        Of the parameters; ``pytensor.config.floatX`` if None.
+
+    Attributes
+    ----------
+    x, y : symbolic float matrix [n_examples, n_ins], symbolic int32 vector [n_examples]
+        Inputs and class numbers.
+    params : list of shared variables
+        W and b of each hidden layer, then of the logistic layer.
+    sigmoid_layers, rbm_layers : list of HiddenLayer, list of RBM
+        The two views of the hidden layers; W and the hidden bias are shared.
+    logLayer : LogisticRegression
+        The output layer.
+    finetune_cost, errors : symbolic scalars
+        Mean cost, and share of wrong classes, of `x` and `y`.
+    n_layers : int
+        Number of hidden layers.
+    """
+
+    def __init__(self, numpy_rng, theano_rng=None, n_ins=513, hidden_layers_sizes=(50, 50, 50), n_outs=10,
+                 visible="bernoulli", output="softmax", dtype=None):
+        if visible not in ("bernoulli", "gaussian"):
+            raise ValueError(f'visible is "bernoulli" or "gaussian", not {visible!r}')
+        if not hidden_layers_sizes:
+            raise ValueError("hidden_layers_sizes names no layer: give at least one")
+        dtype = dtype or pytensor.config.floatX
+        if theano_rng is None:
+            theano_rng = RandomStreams(int(numpy_rng.integers(2**30)))
+        self.theano_rng = theano_rng
+        self.dtype = dtype
+        self.x = pt.matrix("x", dtype=dtype)
+        self.y = pt.ivector("y")
+        self.n_layers = len(hidden_layers_sizes)
+        self.sigmoid_layers = []
+        self.rbm_layers = []
+
+        below, n_below = self.x, n_ins
+        for i, n_units in enumerate(hidden_layers_sizes):
+            layer = HiddenLayer(numpy_rng, below, n_below, n_units, dtype=dtype)
+            rbm_class = GaussianRBM if i == 0 and visible == "gaussian" else RBM
+            self.sigmoid_layers.append(layer)
+            self.rbm_layers.append(rbm_class(input=below, n_visible=n_below, n_hidden=n_units, W=layer.W,
+                                             hbias=layer.b, theano_rng=theano_rng, dtype=dtype))
+            below, n_below = layer.output, n_units
+        self.logLayer = LogisticRegression(below, n_below, n_outs, output=output, dtype=dtype)
+        self.params = [param for layer in [*self.sigmoid_layers, self.logLayer] for param in layer.params]
+        self.finetune_cost = self.logLayer.cost(self.y)
+        self.errors = self.logLayer.errors(self.y)
+
+    def features(self):
+        """Activations of every hidden layer, the paper's learned features: list of matrices [n_examples, units]."""
+        return [layer.output for layer in self.sigmoid_layers]
+
+    def finetune_updates(self, lr):
+        """One step of gradient descent on the fine-tuning cost: new value of each parameter."""
+        lr = pt.cast(lr, self.dtype)
+        return {param: param - lr * gradient
+                for param, gradient in zip(self.params, pt.grad(self.finetune_cost, self.params))}
+
+    # The tutorial's functions: one minibatch of a shared data set a call.
+
+    def pretraining_functions(self, train_set_x, batch_size, k=1):
+        """One function a layer that makes one CD-k update of its RBM.
+
+        Parameters
+        ----------
+        train_set_x : shared matrix [n, n_ins]
+            The inputs. Layer n sees what the layers below make of them.
+        batch_size : int
+            Rows of a minibatch; the last one holds what is left.
+        k : int
+            Gibbs steps.
+
+        Returns
+        -------
+        list of callables
+            ``fn(index, lr=0.1)`` gives the monitoring cost of minibatch `index`.
+        """
+        index, lr = pt.lscalar("index"), pt.scalar("lr", dtype=self.dtype)
+        functions = []
+        for rbm in self.rbm_layers:
+            cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
+            functions.append(function([index, pytensor.In(lr, value=np.dtype(self.dtype).type(0.1), allow_downcast=True)], cost, updates=updates,
+                                      givens={self.x: minibatch(train_set_x, index, batch_size)}))
+        return functions
+
+    def build_finetune_functions(self, datasets, batch_size, learning_rate):
+        """The tutorial's three functions of fine-tuning.
+
+        Parameters
+        ----------
+        datasets : sequence of three pairs
+            ``(x, y)`` of training, validation and test: shared float matrix and int32 vector.
+        batch_size : int
+            Rows of a minibatch; the last one holds what is left.
+        learning_rate : float
+            Step of the gradient descent.
+
+        Returns
+        -------
+        train_fn : callable
+            ``train_fn(index)`` makes one update and gives the cost before it.
+        valid_score, test_score : callables
+            Without arguments: the list of error rates of the set's minibatches.
+        """
+        index = pt.lscalar("index")
+
+        def on_minibatches_of(x, y):
+            return {self.x: minibatch(x, index, batch_size), self.y: minibatch(y, index, batch_size)}
+
+        def score_of(x, y):
+            errors = function([index], self.errors, givens=on_minibatches_of(x, y))
+            return lambda: [float(errors(i)) for i in range(n_minibatches(x.get_value(borrow=True).shape[0], batch_size))]
+
+        train, valid, test = datasets
+        train_fn = function([index], self.finetune_cost, updates=self.finetune_updates(learning_rate),
+                            givens=on_minibatches_of(*train))
+        return train_fn, score_of(*valid), score_of(*test)
+
+    # What the tutorials lack: whole epochs, shuffled, in one call.
+
+    def pretraining_epoch(self, layer, data, batch_size, k=1):
+        """A function that runs one epoch of CD-k on the RBM of one layer.
+
+        Parameters
+        ----------
+        layer : int
+            Number of the layer, from 0.
+        data : shared matrix [n, n_visible of the layer]
+            Inputs of this layer: the data for layer 0, the hidden means of the layer below for others.
+        batch_size, k : int
+            Rows of a minibatch, Gibbs steps.
+
+        Returns
+        -------
+        callable
+            See :func:`dbn.graphs.epoch_function`.
+        """
+        lr = pt.scalar("lr", dtype=self.dtype)
+        rbm = self.rbm_layers[layer]
+        cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
+        return epoch_function(cost, updates, {rbm.input: data}, batch_size, lr)
+
+    def finetuning_epoch(self, data_x, data_y, batch_size):
+        """A function that runs one epoch of gradient descent on the shared `data_x` [n, n_ins] and `data_y` [n].
+
+        See :func:`dbn.graphs.epoch_function`.
+        """
+        lr = pt.scalar("lr", dtype=self.dtype)
+        return epoch_function(self.finetune_cost, self.finetune_updates(lr), {self.x: data_x, self.y: data_y},
+                              batch_size, lr)
+
+    def propup_function(self, layer):
+        """Compiled hidden means of one layer from its input: [n, n_visible] to [n, n_hidden], in the network's dtype."""
+        return function([self.rbm_layers[layer].input], self.sigmoid_layers[layer].output)
+
+    def prediction_function(self):
+        """Compiled class probabilities: [n, n_ins] to [n, n_outs], in the network's dtype."""
+        return function([self.x], self.logLayer.p_y_given_x)
+
+    def all_params(self):
+        """Everything that training changes: :attr:`params` and the visible biases of the RBMs."""
+        return self.params + [rbm.vbias for rbm in self.rbm_layers]
+
+    def get_values(self):
+        """Copies of :meth:`all_params`, a list of arrays."""
+        return [param.get_value() for param in self.all_params()]
+
+    def set_values(self, values):
+        """Set :meth:`all_params` from arrays of the same shapes; ValueError if one differs."""
+        params = self.all_params()
+        if [np.shape(value) for value in values] != [param.get_value(borrow=True).shape for param in params]:
+            raise ValueError("the values are not of this network's shapes")
+        for param, value in zip(params, values):
+            param.set_value(np.asarray(value, dtype=self.dtype))

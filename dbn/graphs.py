@@ -1,0 +1,71 @@
+"""From symbolic graphs to compiled functions: the same bits every time, and whole epochs in one call."""
+import pytensor
+import pytensor.tensor as pt
+from pytensor.graph.replace import graph_replace
+
+
+def function(inputs, outputs, **options):
+    """``pytensor.function`` without fast-math.
+
+    With fast-math the compiler may reorder sums, and it does so differently in
+    the process that compiles a function and in the ones that load it from the
+    cache: the same seed would give other bits the second time.
+    """
+    with pytensor.config.change_flags(numba__fastmath=False):
+        return pytensor.function(inputs, outputs, **options)
+
+
+def n_minibatches(n_examples, batch_size):
+    """Number of minibatches of `batch_size` rows that hold `n_examples`, the last of them perhaps smaller."""
+    return -(-n_examples // batch_size)
+
+
+def minibatch(data, index, batch_size):
+    """Rows of the minibatch `index` of shared `data`; the last one holds what is left."""
+    return data[index * batch_size:(index + 1) * batch_size]
+
+
+def epoch_function(cost, updates, data, batch_size, lr):
+    """Turn the update of one minibatch into a function that runs a whole epoch.
+
+    Every shared variable that `updates` changes is carried through a ``scan``
+    over the minibatches and stored at the end, so that Python is entered once
+    an epoch. The rows are taken in the order that the caller gives, which
+    shuffles them; every row is used once, the last minibatch being smaller
+    where `batch_size` does not divide their number.
+
+    Parameters
+    ----------
+    cost : symbolic scalar
+        Mean cost of a minibatch, before its update.
+    updates : dict
+        New values of shared variables, parameters and generators alike.
+    data : dict
+        For each symbolic input of the graph (any variable in it will do) the
+        shared variable whose rows stand for it.
+    batch_size : int
+        Rows of a minibatch.
+    lr : symbolic scalar
+        The learning rate in `updates`.
+
+    Returns
+    -------
+    callable
+        ``fn(order, lr)`` with `order` int64 [n], the rows in the order of
+        their use; gives the mean cost over the epoch's examples, a float.
+    """
+    order = pt.lvector("order")
+    carried = list(updates)
+
+    def step(index, *values):
+        rows = minibatch(order, index, batch_size)
+        replacements = dict(zip(carried, values))
+        replacements.update((variable, shared[rows]) for variable, shared in data.items())
+        step_cost, *new = graph_replace([cost, *updates.values()], replacements, strict=False)
+        return [step_cost * rows.shape[0], *new]
+
+    indices = pt.arange(n_minibatches(order.shape[0], batch_size))
+    costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False)
+    # of a tensor scan gives the value after every step, of a generator only the last one
+    finals = [final[-1] if isinstance(final, pt.TensorVariable) else final for final in finals]
+    return function([order, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0], updates=dict(zip(carried, finals)))

@@ -1,0 +1,246 @@
+r"""Restricted Boltzmann machines (paper §3), after the deeplearning.net tutorial.
+
+An RBM with binary units has the energy
+
+.. math:: E(v, h) = - b'v - c'h - v'Wh,
+
+its hidden units are independent given the visible ones and the other way round,
+
+.. math:: p(h_j = 1 | v) = \sigma(c_j + (v'W)_j), \quad p(v_i = 1 | h) = \sigma(b_i + (Wh)_i),
+
+and summing the hidden units out of :math:`e^{-E}` gives the free energy
+
+.. math:: F(v) = - b'v - \sum_j \log(1 + e^{c_j + (v'W)_j}), \quad p(v) = e^{-F(v)} / Z.
+
+The negative log-likelihood's gradient is :math:`\partial F(v) - E_p[\partial F]`;
+contrastive divergence (CD-k) estimates the expectation from the end of a Gibbs
+chain of k steps begun at the data, PCD-k from a chain that goes on from one
+update to the next.
+"""
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+
+from dbn.streams import RandomStreams
+
+
+def initial_weights(numpy_rng, n_in, n_out, dtype):
+    """Weights of the tutorials for sigmoid units: uniform within ±4·sqrt(6 / (n_in + n_out)); `dtype` [n_in, n_out]."""
+    bound = 4.0 * np.sqrt(6.0 / (n_in + n_out))
+    return numpy_rng.uniform(-bound, bound, size=(n_in, n_out)).astype(dtype)
+
+
+def shared_parameter(value, name, dtype, shape):
+    """`value` as a shared variable: zeros of `shape` if None, itself if it is symbolic already."""
+    if value is None:
+        value = np.zeros(shape, dtype=dtype)
+    elif not isinstance(value, np.ndarray):
+        return value
+    return pytensor.shared(value.astype(dtype), name=name, shape=shape)
+
+
+class RBM:
+    """RBM with binary visible and hidden units.
+
+    Parameters
+    ----------
+    input : symbolic matrix [n_examples, n_visible], optional
+        The data, in [0, 1]; a new matrix if None.
+    n_visible, n_hidden : int
+        Number of units.
+    W : shared matrix or array [n_visible, n_hidden], optional
+        Weights, shared with a sigmoid layer in a DBN; drawn by :func:`initial_weights` if None.
+    hbias, vbias : shared vector or array [n_hidden], [n_visible], optional
+        Biases of hidden and visible units; zeros if None.
+    numpy_rng : numpy.random.Generator or RandomState, optional
+        Draws the initial weights (and the seed of `theano_rng`, if that is None).
+    theano_rng : RandomStreams, optional
+        Draws the samples. The name is the tutorial's.
+    dtype : {"float32", "float64"}, optional
+        Of the parameters; ``pytensor.config.floatX`` if None.
+
+    Attributes
+    ----------
+    params : list of shared variables
+        ``[W, hbias, vbias]``.
+    """
+
+    def __init__(self, input=None, n_visible=784, n_hidden=500, W=None, hbias=None, vbias=None,
+                 numpy_rng=None, theano_rng=None, dtype=None):
+        dtype = dtype or pytensor.config.floatX
+        if numpy_rng is None:
+            numpy_rng = np.random.default_rng(1234)
+        if W is None:
+            W = initial_weights(numpy_rng, n_visible, n_hidden, dtype)
+        self.n_visible = n_visible
+        self.n_hidden = n_hidden
+        self.dtype = dtype
+        self.W = shared_parameter(W, "W", dtype, (n_visible, n_hidden))
+        self.hbias = shared_parameter(hbias, "hbias", dtype, (n_hidden,))
+        self.vbias = shared_parameter(vbias, "vbias", dtype, (n_visible,))
+        self.theano_rng = RandomStreams(int(numpy_rng.integers(2**30))) if theano_rng is None else theano_rng
+        self.input = pt.matrix("input", dtype=dtype) if input is None else input
+        self.params = [self.W, self.hbias, self.vbias]
+
+    def free_energy(self, v_sample):
+        """F(v) = -b'v - sum_j softplus(c_j + (v'W)_j), one number an example; [n_examples]."""
+        wx_b = pt.dot(v_sample, self.W) + self.hbias
+        return -pt.dot(v_sample, self.vbias) - pt.softplus(wx_b).sum(axis=1)
+
+    def propup(self, vis):
+        """Hidden units given the visible ones: ``[pre_sigmoid, mean]``, each [n_examples, n_hidden]."""
+        pre_sigmoid_activation = pt.dot(vis, self.W) + self.hbias
+        return [pre_sigmoid_activation, pt.sigmoid(pre_sigmoid_activation)]
+
+    def propdown(self, hid):
+        """Visible units given the hidden ones: ``[pre_sigmoid, mean]``, each [n_examples, n_visible]."""
+        pre_sigmoid_activation = pt.dot(hid, self.W.T) + self.vbias
+        return [pre_sigmoid_activation, pt.sigmoid(pre_sigmoid_activation)]
+
+    def sample_h_given_v(self, v0_sample):
+        """Draw hidden units: ``[pre_sigmoid, mean, sample]``."""
+        pre_sigmoid_h1, h1_mean = self.propup(v0_sample)
+        return [pre_sigmoid_h1, h1_mean, self.theano_rng.bernoulli(h1_mean)]
+
+    def sample_v_given_h(self, h0_sample):
+        """Draw visible units: ``[pre_sigmoid, mean, sample]``."""
+        pre_sigmoid_v1, v1_mean = self.propdown(h0_sample)
+        return [pre_sigmoid_v1, v1_mean, self.theano_rng.bernoulli(v1_mean)]
+
+    def gibbs_hvh(self, h0_sample):
+        """One Gibbs step from hidden units: ``[pre_v, v_mean, v_sample, pre_h, h_mean, h_sample]``."""
+        visible = self.sample_v_given_h(h0_sample)
+        return visible + self.sample_h_given_v(visible[2])
+
+    def gibbs_vhv(self, v0_sample):
+        """One Gibbs step from visible units: ``[pre_h, h_mean, h_sample, pre_v, v_mean, v_sample]``."""
+        hidden = self.sample_h_given_v(v0_sample)
+        return hidden + self.sample_v_given_h(hidden[2])
+
+    def gibbs_chain(self, step, start, k):
+        """Run `step` (:meth:`gibbs_hvh` or :meth:`gibbs_vhv`) `k` times by ``scan``.
+
+        Parameters
+        ----------
+        step : callable
+            Takes a sample and gives six variables, of which the last is the next sample.
+        start : symbolic matrix
+            The sample that the chain begins at.
+        k : int or symbolic int
+            Number of steps.
+
+        Returns
+        -------
+        list of six symbolic matrices
+            What the last step gave. The generator's update is
+            ``theano_rng.collect_updates()``.
+        """
+        streams = self.theano_rng
+
+        def scan_step(sample, generator):
+            with streams.inside_scan(generator) as generator_after:
+                outputs = step(sample)
+                return outputs + [generator_after()]
+
+        outputs = pytensor.scan(scan_step, outputs_info=[None] * 5 + [start, streams.current], n_steps=k,
+                                return_updates=False)
+        # of a tensor scan gives the value after every step, of a generator only the last one
+        streams.after_scan(outputs[-1])
+        return [output[-1] for output in outputs[:-1]]
+
+    def get_cost_updates(self, lr=0.1, persistent=None, k=1):
+        """One step of CD-k, or of PCD-k with a `persistent` chain.
+
+        Parameters
+        ----------
+        lr : float or symbolic scalar
+            Learning rate.
+        persistent : shared matrix [n_chains, n_hidden], optional
+            Hidden states of the persistent chain; None for CD, which begins at the data.
+        k : int
+            Number of Gibbs steps.
+
+        Returns
+        -------
+        monitoring_cost : symbolic scalar
+            Reconstruction cost (CD) or a proxy of the pseudo-likelihood (PCD); higher is better.
+        updates : dict
+            New values of the parameters, the generator and the chain.
+        """
+        _, _, ph_sample = self.sample_h_given_v(self.input)
+        chain_start = ph_sample if persistent is None else persistent
+        pre_sigmoid_nv, _, nv_sample, _, _, nh_sample = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
+
+        # the chain's end stands for the model's distribution: the gradient does not run through it
+        cost = self.free_energy(self.input).mean() - self.free_energy(nv_sample).mean()
+        gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
+
+        updates = self.theano_rng.collect_updates()
+        lr = pt.cast(lr, self.dtype)
+        for param, gparam in zip(self.params, gparams):
+            updates[param] = param - lr * gparam
+        if persistent is None:
+            return self.get_reconstruction_cost(updates, pre_sigmoid_nv), updates
+        updates[persistent] = nh_sample
+        return self.get_persistent_cost(updates), updates
+
+    def get_persistent_cost(self, updates):
+        """What PCD monitors: its chain reconstructs nothing, so the pseudo-likelihood of the input."""
+        return self.get_pseudo_likelihood_cost(updates)
+
+    def get_pseudo_likelihood_cost(self, updates):
+        """Stochastic approximation of the log-pseudo-likelihood (a scalar, in nats an example; at most 0).
+
+        The sum over i of log p(v_i | v_-i) is estimated as n_visible times one
+        term; `updates` gains the step of its index i to the next unit. With
+        F the free energy and v' the example with unit i flipped,
+        p(v_i | v_-i) = sigmoid(F(v') - F(v)). The input is rounded to 0 or 1 first.
+        """
+        bit_i_idx = pytensor.shared(0, name="bit_i_idx")
+        xi = pt.round(self.input)
+        xi_flip = pt.set_subtensor(xi[:, bit_i_idx], 1 - xi[:, bit_i_idx])
+        # log(sigmoid(t)) = -softplus(-t), finite wherever t is
+        log_conditional = -pt.softplus(self.free_energy(xi) - self.free_energy(xi_flip))
+        updates[bit_i_idx] = (bit_i_idx + 1) % self.n_visible
+        return (self.n_visible * log_conditional).mean()
+
+    def get_reconstruction_cost(self, updates, pre_sigmoid_nv):
+        """Mean over examples of sum_i x_i log s_i + (1 - x_i) log(1 - s_i), s = sigmoid(`pre_sigmoid_nv`).
+
+        The sign is the tutorial's: higher is better. `updates` is not used; the
+        argument is there because the tutorial's method has it.
+        """
+        # x log s(t) + (1 - x) log(1 - s(t)) = x t - softplus(t)
+        return (self.input * pre_sigmoid_nv - pt.softplus(pre_sigmoid_nv)).sum(axis=1).mean()
+
+
+class GaussianRBM(RBM):
+    r"""RBM with real-valued visible units of unit variance and binary hidden units.
+
+    .. math:: E(v, h) = \tfrac12 \|v - b\|^2 - c'h - v'Wh, \quad v | h \sim N(b + Wh, 1),
+
+    for inputs standardised to mean 0 and variance 1. Parameters as :class:`RBM`.
+    """
+
+    def free_energy(self, v_sample):
+        """F(v) = |v - b|^2 / 2 - sum_j softplus(c_j + (v'W)_j); [n_examples]."""
+        wx_b = pt.dot(v_sample, self.W) + self.hbias
+        return 0.5 * pt.sqr(v_sample - self.vbias).sum(axis=1) - pt.softplus(wx_b).sum(axis=1)
+
+    def propdown(self, hid):
+        """Visible units given the hidden ones: ``[mean, mean]``, the mean being b + Wh; nothing is squashed."""
+        mean = pt.dot(hid, self.W.T) + self.vbias
+        return [mean, mean]
+
+    def sample_v_given_h(self, h0_sample):
+        """Draw visible units from N(mean, 1): ``[mean, mean, sample]``."""
+        pre_v1, v1_mean = self.propdown(h0_sample)
+        return [pre_v1, v1_mean, self.theano_rng.normal(v1_mean)]
+
+    def get_persistent_cost(self, updates):
+        """What PCD monitors: flipping a bit means nothing here, so the input's reconstruction through the means."""
+        return self.get_reconstruction_cost(updates, self.propdown(self.propup(self.input)[1])[0])
+
+    def get_reconstruction_cost(self, updates, pre_sigmoid_nv):
+        """Minus half the squared error, summed over units, mean over examples: a log-density but for its constant."""
+        return -0.5 * pt.sqr(self.input - pre_sigmoid_nv).sum(axis=1).mean()
