@@ -243,7 +243,8 @@ def test_select_does_not_depend_on_the_number_of_workers(choice):
     ({"jobs": 0}, "jobs is 0")])
 def test_select_refuses(change, message):
     arguments = {"train_x": np.arange(8.0).reshape(4, 2), "train_y": [0, 1, 0, 1],
-                 "valid_songs": [np.zeros((3, 2))] * 2, "valid_labels": [0, 1], "grid": {"C": [1], "gamma_times_features": [1]}, "progress": False}
+                 "valid_songs": [np.zeros((3, 2))] * 2, "valid_labels": [0, 1],
+                 "grid": {"C": [1], "gamma_times_features": [1]}, "progress": False}
     with pytest.raises(DBNError, match=message):
         select(**{**arguments, **change})
 
