@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import math
-import os
 import warnings
 from collections import defaultdict
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ import numpy as np
 
 from dbn.datasets.gtzan import read_index
 from dbn.errors import DatasetError
+from dbn.files import atomic_path
 
 PARTS = ("train", "valid", "test")
 FRACTIONS = (0.5, 0.2, 0.3)
@@ -234,12 +234,10 @@ def write_split(split, path):
         If the file cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(path.name + ".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(partial, "w", newline="", encoding="utf-8") as file:
+        with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows([("track", "part"), *split.rows()])
-        os.replace(partial, path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written: {error.strerror}") from error
 
