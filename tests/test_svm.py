@@ -120,6 +120,7 @@ def test_election_is_settled_only_if_no_doubtful_sign_can_turn_it():
     for row in range(1, 300):
         assert winners[row] == winner(values[row] > 0)
         choices = [(True, False) if e else (v > 0,) for v, e in zip(values[row], errors[row])]
+        assert settled[row] or errors[row].any()
         if settled[row]:
             assert {winner(signs) for signs in itertools.product(*choices)} == {winners[row]}
 
@@ -142,6 +143,17 @@ def test_scale_offset_and_constant_features_change_nothing():
     plain, other = RBFSVM(1, 0.25).fit(x, y), RBFSVM(1, 0.25).fit(changed, y)
     assert other.scale_[-1] == 1
     np.testing.assert_allclose(other.decision_values(tests_changed), plain.decision_values(tests), atol=1e-4)
+
+
+def test_labels_agree_where_the_kernel_all_but_vanishes_in_single_precision():
+    """Two classes that mirror each other (intercept 0), tested so far off that their kernel values are subnormal."""
+    rng = np.random.default_rng(22)
+    half = np.round(64 * rng.normal(size=(4, 2))) / 64
+    model = RBFSVM(0.3, 0.5).fit(np.concatenate([half, -half]), np.repeat([0, 1], 4))
+    assert model.svc_.intercept_ == 0
+    angles = rng.uniform(0, 2 * np.pi, 40_000)
+    far = np.column_stack([np.cos(angles), np.sin(angles)]) * rng.uniform(12, 17, (40_000, 1)) * model.scale_
+    np.testing.assert_array_equal(model.predict(far), model.svc_.predict(model._standardise(far)))
 
 
 def test_examples_far_beyond_single_precision_get_libsvm_s_label():
