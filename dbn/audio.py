@@ -30,8 +30,8 @@ _UNKNOWN_BYTES = 0x7FFFF000
 # How libsndfile's log tells that a header's count of bytes is wrong: in WAV, AU, AIFF, W64 and RF64 files.
 _CORRECTED_LENGTH = r"^ *(?:data|Data Size|SSND|riff|Riff size) *: (\d+) \(should be (\d+)\)"
 
-# A header that promises more samples a byte than any codec reaches (6 kbit/s at 48 kHz is 64) is damaged, or was written
-# before the end was known (FLAC through a pipe).
+# A header that promises more samples a byte than any codec reaches (6 kbit/s at 48 kHz is 64) is damaged, or was
+# written before the end was known (FLAC through a pipe).
 _MOST_SAMPLES_PER_BYTE = 100
 
 _BLOCK_FRAMES = 128  # one block and its spectrum stay in the processor's cache

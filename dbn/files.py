@@ -1,8 +1,17 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, the layout of .npy files, and errors of the disk in words."""
+import fcntl
+import io
+import mmap
 import os
 import secrets
+import shutil
+import sys
 from contextlib import contextmanager
 from pathlib import Path
+
+import numpy as np
+
+from dbn.errors import DBNError
 
 
 @contextmanager
@@ -46,3 +55,67 @@ def flush_to_disk(path):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def atomic_folder(path):
+    """Fill a folder beside its place and rename it into it; the folder's counterpart of :func:`atomic_path`.
+
+    Yields the folder ``<path>.partial``, new and empty. The caller holds :func:`sole_writer` of the parent folder.
+    """
+    partial = Path(f"{path}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        flush_to_disk(partial)
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    flush_to_disk(partial.parent)
+
+
+@contextmanager
+def sole_writer(directory):
+    """Wait until no other process writes into a folder, then remove what a killed one has left behind half-written.
+
+    The lock is the system's on the file ``.lock``: it ends with its process, however that ends. Readers need none.
+    """
+    with open(Path(directory) / ".lock", "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"{directory}: waiting for another process that writes here", file=sys.stderr)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        for partial in Path(directory).glob("*.partial"):
+            shutil.rmtree(partial)
+        yield
+
+
+@contextmanager
+def disk_errors(path, n_bytes=None):
+    """Turn the system's error on writing into a :class:`~dbn.errors.DBNError` that says how much room is needed."""
+    try:
+        yield
+    except OSError as error:
+        needed = "" if n_bytes is None else f", {n_bytes:,} bytes are needed there"
+        raise DBNError(f"{path}: cannot be written{needed}: {error.strerror or error}") from error
+
+
+def npy_header(n_rows, n_columns):
+    """The first bytes of a ``.npy`` file of float32 [shape=(n_rows, n_columns)]; the rows follow, without gaps.
+
+    NumPy pads it so that it has the same length for any number of rows.
+    """
+    header = io.BytesIO()
+    description = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_columns)}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def release_pages(array):
+    """Take what was read from a mapped array out of this process's memory; the system still caches it while it can."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.madvise(mmap.MADV_DONTNEED)

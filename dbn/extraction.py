@@ -1,0 +1,127 @@
+"""A corpus's frames written to one file by several processes at once.
+
+The headers tell how many frames every song will have, so each song owns a slot of the file before any is decoded, and
+every process writes its songs where they belong: no frames travel between processes, no more than one song is in memory
+in each, and the file is the same for any number of them. Songs that turn out shorter or unusable leave gaps, which are
+closed in place.
+"""
+import os
+import shutil
+
+import joblib
+import numpy as np
+from tqdm import tqdm
+
+from dbn.audio import dft_magnitudes, expected_length, frame_count, load_audio
+from dbn.errors import AudioError
+from dbn.files import disk_errors, flush_to_disk, npy_header
+
+_COPY_ROWS = 8192
+
+
+def extract_frames(files, target, settings, jobs=1, progress=True):
+    """Write the DFT magnitudes of audio files, one after another, to a new ``.npy`` file.
+
+    Parameters
+    ----------
+    files : list of path
+    target : path
+        Written to as the work goes on, so the caller must hide it until it is complete.
+    settings : dict
+        ``sample_rate``, ``frame_length``, ``hop_length`` and ``window`` as in :func:`~dbn.audio.dft_magnitudes`.
+    jobs : int or None
+        Processes, counted as joblib does: None is 1, -1 is one a core.
+    progress : bool
+        Whether to show a progress bar where standard error is a terminal.
+
+    Returns
+    -------
+    counts : list of int
+        Frames of each file.
+    reasons : list of (str or None)
+        Why a file has none.
+
+    Raises
+    ------
+    DBNError
+        The disk is full or cannot be written.
+    """
+    n_columns = settings["frame_length"] // 2 + 1
+    slots = [_expected_frames(file, settings) for file in files]
+    starts = np.concatenate([[0], np.cumsum(slots)]).tolist()
+    layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
+    with disk_errors(target, layout.position(starts[-1])):
+        _reserve(target, layout.position(starts[-1]))
+        results = _in_parallel(jobs, progress, (
+            joblib.delayed(_write_song)(file, target, layout.position(start), slot, settings)
+            for file, start, slot in zip(files, starts, slots)), len(files))
+        counts, reasons = [count for count, _ in results], [reason for _, reason in results]
+        _close_gaps(target, layout, starts, counts)
+        with open(target, "r+b") as file:
+            file.write(npy_header(sum(counts), n_columns))
+        flush_to_disk(target)
+    return counts, reasons
+
+
+class _Layout:
+    """Where rows lie in the file."""
+
+    def __init__(self, header_bytes, row_bytes):
+        self.header_bytes = header_bytes
+        self.row_bytes = row_bytes
+
+    def position(self, row):
+        return self.header_bytes + row * self.row_bytes
+
+
+def _expected_frames(file, settings):
+    return frame_count(expected_length(file, settings["sample_rate"]), settings["frame_length"], settings["hop_length"])
+
+
+def _reserve(target, n_bytes):
+    free = shutil.disk_usage(os.path.dirname(target)).free
+    if free < n_bytes:
+        raise OSError(f"only {free:,} bytes are free")
+    with open(target, "wb") as file:
+        file.truncate(n_bytes)
+
+
+def _in_parallel(jobs, progress, tasks, n_tasks):
+    """Results of the tasks, in order."""
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
+        return list(tqdm(results, total=n_tasks, desc="frames", unit="song", disable=None if progress else True))
+
+
+def _write_song(file, target, position, slot, settings):
+    """Runs in a worker: put one file's frames into its slot, return their number and the reason if there are none."""
+    options = dict(settings)
+    try:
+        signal = load_audio(file, options.pop("sample_rate"), min_length=options["frame_length"])
+    except AudioError as error:
+        return 0, error.reason
+    magnitudes = dft_magnitudes(signal, **options)
+    if len(magnitudes) > slot:
+        return 0, "it changed while it was read"
+    with open(target, "r+b", buffering=0) as output:
+        _write_at(output.fileno(), magnitudes.data.cast("B"), position)
+    return len(magnitudes), None
+
+
+def _write_at(descriptor, data, position):
+    while data:  # one call writes 2 GiB at most
+        written = os.pwrite(descriptor, data, position)
+        data, position = data[written:], position + written
+
+
+def _close_gaps(target, layout, starts, counts):
+    """Move each song's rows towards the file's start, to the end of the song before, and cut the rest off."""
+    n_rows = 0
+    with open(target, "r+b", buffering=0) as file:
+        for start, count in zip(starts, counts):
+            for row in range(0, count if start > n_rows else 0, _COPY_ROWS):
+                size = min(_COPY_ROWS, count - row) * layout.row_bytes
+                data = os.pread(file.fileno(), size, layout.position(start + row))
+                _write_at(file.fileno(), memoryview(data), layout.position(n_rows + row))
+            n_rows += count
+        file.truncate(layout.position(n_rows))
