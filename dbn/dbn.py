@@ -117,7 +117,8 @@ class DBN:
         functions = []
         for rbm in self.rbm_layers:
             cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
-            functions.append(function([index, pytensor.In(lr, value=np.dtype(self.dtype).type(0.1), allow_downcast=True)], cost, updates=updates,
+            lr_input = pytensor.In(lr, value=np.dtype(self.dtype).type(0.1), allow_downcast=True)
+            functions.append(function([index, lr_input], cost, updates=updates,
                                       givens={self.x: minibatch(train_set_x, index, batch_size)}))
         return functions
 
@@ -147,7 +148,8 @@ class DBN:
 
         def score_of(x, y):
             errors = function([index], self.errors, givens=on_minibatches_of(x, y))
-            return lambda: [float(errors(i)) for i in range(n_minibatches(x.get_value(borrow=True).shape[0], batch_size))]
+            n_batches = n_minibatches(x.get_value(borrow=True).shape[0], batch_size)
+            return lambda: [float(errors(i)) for i in range(n_batches)]
 
         train, valid, test = datasets
         train_fn = function([index], self.finetune_cost, updates=self.finetune_updates(learning_rate),
@@ -188,11 +190,11 @@ class DBN:
                               batch_size, lr)
 
     def propup_function(self, layer):
-        """Compiled hidden means of one layer from its input: [n, n_visible] to [n, n_hidden], in the network's dtype."""
+        """Compiled hidden means of one layer from its input: [n, n_visible] to [n, n_hidden]."""
         return function([self.rbm_layers[layer].input], self.sigmoid_layers[layer].output)
 
     def prediction_function(self):
-        """Compiled class probabilities: [n, n_ins] to [n, n_outs], in the network's dtype."""
+        """Compiled class probabilities: [n, n_ins] to [n, n_outs]."""
         return function([self.x], self.logLayer.p_y_given_x)
 
     def all_params(self):

@@ -68,4 +68,5 @@ def epoch_function(cost, updates, data, batch_size, lr):
     costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False)
     # of a tensor scan gives the value after every step, of a generator only the last one
     finals = [final[-1] if isinstance(final, pt.TensorVariable) else final for final in finals]
-    return function([order, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0], updates=dict(zip(carried, finals)))
+    return function([order, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
+                    updates=dict(zip(carried, finals)))
