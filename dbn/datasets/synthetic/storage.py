@@ -1,0 +1,195 @@
+"""The corpus on disk: GTZAN's tree, ``genres/<genre>/<genre>.NNNNN.wav``, with a sidecar of truth beside every clip.
+
+``corpus.json`` holds the settings and is written first, so that a generation
+that was killed can be continued; every other file is written beside its place
+and renamed into it, so that a file that is there is complete.
+"""
+import io
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import soundfile
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
+
+from dbn.datasets.corpus import Corpus, Track
+from dbn.datasets.synthetic.genres import GENRES
+from dbn.datasets.synthetic.instruments import SAMPLE_RATE
+from dbn.datasets.synthetic.render import render_clip
+from dbn.errors import DatasetError
+
+# To be raised whenever a clip of the same seed would sound different.
+GENERATOR_VERSION = 1
+MANIFEST = "corpus.json"
+WAV_HEADER_BYTES = 44
+
+
+def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_genre=12, jobs=1, progress=True):
+    """Synthesise the corpus, or what is still missing of it.
+
+    The same settings give the same bytes, with any number of jobs and after any interruption; a corpus with fewer
+    clips per genre is the beginning of one with more.
+
+    Parameters
+    ----------
+    directory : path-like
+        Where it goes; made if need be.
+    clips_per_genre : int
+    seconds : float
+        Length of every clip.
+    seed : int
+        Not negative.
+    artists_per_genre : int
+        How many artists a genre has. As in GTZAN some have many clips and others one or two.
+    jobs : int
+        Number of processes.
+    progress : bool
+        Whether to show a progress bar (on a terminal only).
+
+    Returns
+    -------
+    Corpus
+
+    Raises
+    ------
+    DatasetError
+        A setting that makes no sense, or a directory that holds a corpus of other settings.
+    """
+    settings = {"corpus": "synthetic", "generator_version": GENERATOR_VERSION, "clips_per_genre": clips_per_genre,
+                "seconds": seconds, "seed": seed, "artists_per_genre": artists_per_genre, "genres": list(GENRES),
+                "sample_rate": SAMPLE_RATE}
+    _check_settings(settings)
+    directory = Path(directory)
+    if (directory / MANIFEST).exists():
+        _check_same(directory, settings)
+    else:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory / MANIFEST, _to_json(settings))
+
+    missing = [clip for clip in _clips(settings) if not _is_complete(directory, settings, *clip)]
+    if missing:
+        bar = tqdm(missing, desc="synthesising", unit="clip", disable=None if progress else True)
+        Parallel(n_jobs=jobs)(delayed(_write_clip)(directory, settings, genre, number) for genre, number in bar)
+    return load(directory)
+
+
+def load(directory):
+    """Read a corpus that `generate` made.
+
+    Parameters
+    ----------
+    directory : path-like
+
+    Returns
+    -------
+    Corpus
+        Its name is ``"synthetic"``; the tracks' artists are from the sidecars.
+
+    Raises
+    ------
+    DatasetError
+        No corpus in the directory, or one of which clips are missing.
+    """
+    directory = Path(directory)
+    settings = _read_json(directory / MANIFEST, "generate the corpus first")
+    if not isinstance(settings, dict) or settings.get("corpus") != "synthetic":
+        raise DatasetError(f"{directory / MANIFEST} does not describe a synthetic corpus; name another directory")
+    missing = [_clip_path(directory, *clip).name for clip in _clips(settings)
+               if not _is_complete(directory, settings, *clip)]
+    if missing:
+        raise DatasetError(f"{directory}: {len(missing)} clips are missing or incomplete, {missing[0]} first; "
+                           "generate the corpus again with the same settings, which adds only what is missing")
+    tracks = []
+    for genre, number in _clips(settings):
+        path = _clip_path(directory, genre, number)
+        truth = _read_json(path.with_suffix(".json"), "delete it and generate the corpus again")
+        tracks.append(Track(name=path.stem, path=path, label=genre, artist=truth["artist"]))
+    return Corpus(name="synthetic", classes=tuple(sorted(GENRES)), tracks=tuple(sorted(tracks, key=lambda t: t.name)))
+
+
+def _check_settings(settings):
+    """Raise DatasetError for numbers that no corpus can have."""
+    for name, least in (("clips_per_genre", 1), ("artists_per_genre", 1), ("seed", 0)):
+        if not isinstance(settings[name], int) or settings[name] < least:
+            raise DatasetError(f"{name}={settings[name]!r}: give a whole number from {least} on")
+    if not 0.5 <= settings["seconds"] <= 600:
+        raise DatasetError(f"seconds={settings['seconds']!r}: give a length from 0.5 to 600 seconds")
+
+
+def _check_same(directory, settings):
+    """Raise DatasetError if the directory's corpus has other settings."""
+    there = _read_json(directory / MANIFEST, "name an empty directory")
+    there = there if isinstance(there, dict) else {}
+    different = [f"{name} {there.get(name)!r} instead of {value!r}" for name, value in settings.items()
+                 if there.get(name) != value]
+    if different:
+        raise DatasetError(f"{directory} already holds another corpus ({', '.join(different)}); "
+                           "name another directory, or delete this one")
+
+
+def _clips(settings):
+    """Every (genre, number) of the corpus."""
+    return [(genre, number) for genre in settings["genres"] for number in range(settings["clips_per_genre"])]
+
+
+def _clip_path(directory, genre, number):
+    return directory / "genres" / genre / f"{genre}.{number:05d}.wav"
+
+
+def _is_complete(directory, settings, genre, number):
+    """Whether a clip and its sidecar are there (a file that is there is complete unless somebody cut it)."""
+    path = _clip_path(directory, genre, number)
+    n_bytes = WAV_HEADER_BYTES + 2 * round(settings["seconds"] * SAMPLE_RATE)
+    return path.is_file() and path.stat().st_size == n_bytes and path.with_suffix(".json").is_file()
+
+
+def _artist_of(settings, genre_index, number):
+    """Which of a genre's artists a clip is by: the first ones have the most clips."""
+    rng = np.random.default_rng([settings["seed"], genre_index, number])
+    share = 1 / (np.arange(settings["artists_per_genre"]) + 2)
+    return int(rng.choice(len(share), p=share / share.sum()))
+
+
+def _write_clip(directory, settings, genre, number):
+    """Synthesise one clip and write it and its sidecar."""
+    artist = _artist_of(settings, GENRES.index(genre), number)
+    with threadpool_limits(1):
+        signal, truth = render_clip(genre, (settings["seed"], artist), number, settings["seconds"])
+    path = _clip_path(directory, genre, number)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path.with_suffix(".json"), _to_json({"artist": f"{genre}-artist-{artist:02d}", **truth}))
+    buffer = io.BytesIO()
+    soundfile.write(buffer, quantise(signal), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+    _write(path, buffer.getvalue())
+
+
+def quantise(signal):
+    """Round a signal within (-1, 1) to 16 bits, without dither: int16 [n_samples]."""
+    return np.rint(signal * np.float32(32767)).astype(np.int16)
+
+
+def _write(path, content):
+    """Write bytes beside their place, then rename them into it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        beside.write_bytes(content)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _to_json(values):
+    return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _read_json(path, advice):
+    """The content of a JSON file; DatasetError with the advice if there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DatasetError(f"{path} is not there; {advice}") from None
+    except ValueError:
+        raise DatasetError(f"{path} is damaged; {advice}") from None
