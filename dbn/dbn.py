@@ -158,7 +158,7 @@ class DBN:
 
     # What the tutorials lack: whole epochs, shuffled, in one call.
 
-    def pretraining_epoch(self, layer, data, batch_size, k=1):
+    def pretraining_epoch(self, layer, data, k=1):
         """A function that runs one epoch of CD-k on the RBM of one layer.
 
         Parameters
@@ -167,27 +167,26 @@ class DBN:
             Number of the layer, from 0.
         data : shared matrix [n, n_visible of the layer]
             Inputs of this layer: the data for layer 0, the hidden means of the layer below for others.
-        batch_size, k : int
-            Rows of a minibatch, Gibbs steps.
+        k : int
+            Gibbs steps.
 
         Returns
         -------
         callable
-            See :func:`dbn.graphs.epoch_function`.
+            ``fn(order, batch_size, lr)``, see :func:`dbn.graphs.epoch_function`.
         """
         lr = pt.scalar("lr", dtype=self.dtype)
         rbm = self.rbm_layers[layer]
         cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
-        return epoch_function(cost, updates, {rbm.input: data}, batch_size, lr)
+        return epoch_function(cost, updates, {rbm.input: data}, lr)
 
-    def finetuning_epoch(self, data_x, data_y, batch_size):
+    def finetuning_epoch(self, data_x, data_y):
         """A function that runs one epoch of gradient descent on the shared `data_x` [n, n_ins] and `data_y` [n].
 
-        See :func:`dbn.graphs.epoch_function`.
+        ``fn(order, batch_size, lr)``, see :func:`dbn.graphs.epoch_function`.
         """
         lr = pt.scalar("lr", dtype=self.dtype)
-        return epoch_function(self.finetune_cost, self.finetune_updates(lr), {self.x: data_x, self.y: data_y},
-                              batch_size, lr)
+        return epoch_function(self.finetune_cost, self.finetune_updates(lr), {self.x: data_x, self.y: data_y}, lr)
 
     def propup_function(self, layer):
         """Compiled hidden means of one layer from its input: [n, n_visible] to [n, n_hidden]."""

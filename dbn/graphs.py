@@ -25,7 +25,7 @@ def minibatch(data, index, batch_size):
     return data[index * batch_size:(index + 1) * batch_size]
 
 
-def epoch_function(cost, updates, data, batch_size, lr):
+def epoch_function(cost, updates, data, lr):
     """Turn the update of one minibatch into a function that runs a whole epoch.
 
     Every shared variable that `updates` changes is carried through a ``scan``
@@ -43,18 +43,16 @@ def epoch_function(cost, updates, data, batch_size, lr):
     data : dict
         For each symbolic input of the graph (any variable in it will do) the
         shared variable whose rows stand for it.
-    batch_size : int
-        Rows of a minibatch.
     lr : symbolic scalar
         The learning rate in `updates`.
 
     Returns
     -------
     callable
-        ``fn(order, lr)`` with `order` int64 [n], the rows in the order of
-        their use; gives the mean cost over the epoch's examples, a float.
+        ``fn(order, batch_size, lr)`` with `order` int64 [n], the rows in the
+        order of their use; gives the mean cost over the epoch's examples.
     """
-    order = pt.lvector("order")
+    order, batch_size = pt.lvector("order"), pt.lscalar("batch_size")
     carried = list(updates)
 
     def step(index, *values):
@@ -68,5 +66,5 @@ def epoch_function(cost, updates, data, batch_size, lr):
     costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False)
     # of a tensor scan gives the value after every step, of a generator only the last one
     finals = [final[-1] if isinstance(final, pt.TensorVariable) else final for final in finals]
-    return function([order, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
+    return function([order, batch_size, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
                     updates=dict(zip(carried, finals)))

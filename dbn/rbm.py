@@ -31,12 +31,15 @@ def initial_weights(numpy_rng, n_in, n_out, dtype):
 
 
 def shared_parameter(value, name, dtype, shape):
-    """`value` as a shared variable: zeros of `shape` if None, itself if it is symbolic already."""
+    """`value` as a shared variable: zeros of `shape` if None, itself if it is symbolic already.
+
+    The variable's type leaves its sizes open, so that networks of any width use the same compiled functions.
+    """
     if value is None:
         value = np.zeros(shape, dtype=dtype)
     elif not isinstance(value, np.ndarray):
         return value
-    return pytensor.shared(value.astype(dtype), name=name, shape=shape)
+    return pytensor.shared(value.astype(dtype), name=name)
 
 
 class RBM:

@@ -144,7 +144,7 @@ class _EpochRunner:
             frames_per_call = self.settings.batch_size * max(1, FRAMES_PER_CALL // self.settings.batch_size)
             for start in range(0, len(order), frames_per_call):
                 rows = order[start:start + frames_per_call]
-                total += float(epoch_function(rows, lr)) * len(rows)
+                total += float(epoch_function(rows, self.settings.batch_size, lr)) * len(rows)
                 bar.update(len(rows))
         return total / self.frames.n_frames
 
@@ -213,7 +213,7 @@ def _layer_inputs(dbn, layer, frames, folder):
 
 def _pretrain_layer(dbn, layer, inputs, settings, checkpoint, progress):
     runner = _EpochRunner(inputs, settings, dbn.dtype)
-    run_epoch = dbn.pretraining_epoch(layer, runner.data_x, settings.batch_size, settings.k)
+    run_epoch = dbn.pretraining_epoch(layer, runner.data_x, settings.k)
     total = settings.pretrain_epochs * inputs.n_frames
     with _bar(f"pre-training layer {layer + 1}", total, checkpoint.epoch * inputs.n_frames, progress) as bar:
         for epoch in range(checkpoint.epoch, settings.pretrain_epochs):
@@ -259,7 +259,7 @@ def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True):
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs",
                        patience=4 * per_epoch if settings.patience is None else settings.patience)
     runner = _EpochRunner(train_set, settings, dbn.dtype)
-    run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y, settings.batch_size)
+    run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y)
     total = settings.finetune_epochs * train_set.n_frames
     with _bar("fine-tuning", total, checkpoint.epoch * train_set.n_frames, progress) as bar:
         while checkpoint.epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
