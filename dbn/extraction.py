@@ -48,7 +48,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     """
     n_columns = settings["frame_length"] // 2 + 1
     slots = [_expected_frames(file, settings) for file in files]
-    starts = np.concatenate([[0], np.cumsum(slots)]).tolist()
+    starts = np.cumsum([0] + slots).tolist()
     layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
     with disk_errors(target, layout.position(starts[-1])):
         _reserve(target, layout.position(starts[-1]))
