@@ -262,6 +262,11 @@ class FrameSet:
             raise DatasetError(f"{len(labels)} labels for {self.n_segments} segments and {self.n_frames} frames")
         return labels
 
+    @property
+    def segment_labels(self):
+        """Class number of each segment's first frame, which for songs is the song's; int32 [n_segments]."""
+        return self.labels[self._bounds[:-1]]
+
     @classmethod
     def from_store(cls, store, names, scaling=None):
         """The songs of these track names, in this order; those that the store had to skip are listed in `missing`.
