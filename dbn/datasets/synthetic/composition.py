@@ -35,7 +35,6 @@ PATTERNS = {
     "quarters": "x--.x--.x--.x--.",
     "strum": "X---x-x-..x-x-x-",
     "boom-chick": "r---x-..5---x-..",
-    "waltz chords": "r---x--.x--.....",
     "skank": "....X.......X...",
     "double skank": "..x...x...x...x.",
     "bubble": "..xo..xo..xo..xo",
@@ -162,7 +161,7 @@ def walk(spans, centre, mode, key, rng):
     for span, following in zip(spans, spans[1:] + spans[:1]):
         pitch = nearest(span.chord.root, centre)
         target = nearest(following.chord.root, centre)
-        n_beats = round(span.beats)
+        n_beats = max(1, int(span.beats))
         for beat in range(n_beats):
             if beat and beat == n_beats - 1:
                 pitch = target + int(rng.choice((-1, 1)))

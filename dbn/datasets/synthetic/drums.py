@@ -43,7 +43,7 @@ KITS = {
     "soft drum kit": Kit(75, 1.6, 0.10, 210, 0.5, 0.06, 4500, 0.05),
     "hard drum kit": Kit(68, 4.0, 0.09, 200, 1.4, 0.09, 5500, 0.04),
     "drum machine": Kit(48, 5.0, 0.22, 175, 1.2, 0.08, 6500, 0.03),
-    "hand percussion": Kit(95, 1.4, 0.12, 280, 0.3, 0.07, 5000, 0.05),
+    "timpani": Kit(60, 1.1, 0.2, 200, 0.3, 0.07, 5000, 0.05),
 }
 
 GROOVES = {
@@ -51,7 +51,6 @@ GROOVES = {
     "slow blues": {"kick": "x.......x.x.....", "snare": "....X.......X...", "ride": "x.xxx.xxx.xxx.xx"},
     "train": {"kick": "x...x...x...x...", "snare": "o.xoo.xoo.xoo.xX"},
     "two-beat": {"kick": "x.......x.......", "snare": "....x.......x...", "hat": "..x...x...x...x."},
-    "waltz": {"kick": "x...........", "snare": "....o...o...", "hat": "x.x.x.x.x.x."},
     "four on the floor": {"kick": "X...X...X...X...", "snare": "....X.......X...", "hat": "x...x...x...x...",
                           "open hat": "..x...x...x...x."},
     "disco sixteenths": {"kick": "X...X...X...X...", "clap": "....X.......X...", "hat": "xoxoxoxoxoxoxoxo",

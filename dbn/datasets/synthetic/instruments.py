@@ -139,22 +139,19 @@ FORMANT_LEVELS = (1.0, 0.5, 0.25)
 N_SYLLABLES = len(VOWELS)
 
 
-def personal(timbre, rng, spread=0.25):
+# What varies less than the rest from one instrument of a kind to the next: vowels stay vowels, bells stay bells.
+STEADY = {"fm_ratio": 0.0, "formants": 0.25, "slope": 0.6}
+
+
+def personal(timbre, rng, spread=0.2):
     """The timbre with every number multiplied by its own log-normal factor, `spread` being the deviation of its log."""
     changes = {}
     for field in fields(timbre):
         value = getattr(timbre, field.name)
-        factor = np.exp(spread * np.clip(rng.standard_normal(), -2, 2))
-        if isinstance(value, float) and value:
-            changes[field.name] = float(value * factor)
-    # A vowel stays a vowel, a harmonic modulator harmonic, and a clarinet's spectrum has no more evens than odds.
-    for name, kept in (("formants", 0.25), ("fm_ratio", 0.0)):
-        if name in changes:
-            original = getattr(timbre, name)
-            changes[name] = original * (changes[name] / original) ** kept
-    changes["even"] = min(1.0, changes.get("even", 0.0))
-    changes["slope"] = timbre.slope + 0.6 * (changes["slope"] - timbre.slope)
-    return replace(timbre, **changes)
+        deviation = spread * STEADY.get(field.name, 1.0) * np.clip(rng.standard_normal(), -2, 2)
+        if isinstance(value, float):
+            changes[field.name] = float(value * np.exp(deviation))
+    return replace(timbre, **changes | {"even": min(1.0, changes["even"])})
 
 
 class Player:
@@ -173,7 +170,7 @@ class Player:
         self._tones = {}
 
     def tone(self, pitch, n_samples, syllable=0):
-        """A tone that lasts at least `n_samples`: float32 [>= n_samples], peak about 1.
+        """A tone that lasts at least `n_samples`: float32 [>= n_samples], root mean square of the order of 1.
 
         A singer's tones differ by `syllable`, 0 to `N_SYLLABLES` - 1; other instruments ignore it.
         """

@@ -39,7 +39,7 @@ def render_clip(genre, artist_seed, clip_seed, seconds=30.0):
         What there is to know about the clip: see `truth.describe`.
     """
     stems, song, rng = render_stems(genre, artist_seed, clip_seed, seconds)
-    signal = mix(stems, song.studio, rng)
+    signal = mix(stems, round(seconds * SAMPLE_RATE), song.studio, rng)
     return signal, describe(genre, song, _sounding(stems))
 
 
@@ -82,14 +82,17 @@ def render_stems(genre, artist_seed, clip_seed, seconds=30.0):
     return stems, song, rng
 
 
-def mix(stems, studio, rng):
+def mix(stems, n_samples, studio, rng):
     """The clip as the studio leaves it: float32 [n_samples], within (-1, 1)."""
-    dry = sum(stems.values())
-    sent = sum(SENDS.get(family, 1.0) * stem for (_, family), stem in stems.items())
+    # In a very short clip everybody may pause; what remains is the hiss.
+    dry, sent = np.zeros((2, n_samples), np.float32)
+    for (_, family), stem in stems.items():
+        dry += stem
+        sent += np.float32(SENDS.get(family, 1.0)) * stem
     signal = dry + np.float32(studio.wet) * reverberate(sent, room(studio.room, studio.brightness, rng))
     signal = equalise(high_pass(signal, 40), studio.bands, studio.treble)
     signal *= _swell(len(signal), studio.dynamics, rng)
-    signal *= np.float32(studio.loudness / rms(signal))
+    signal *= np.float32(studio.loudness / max(rms(signal), 1e-9))
     signal += rng.standard_normal(len(signal), np.float32) * np.float32(10 ** (studio.hiss / 20))
     return limit(low_pass(signal, studio.bandwidth, order=3))
 

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from joblib import Parallel, delayed
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dbn.datasets.corpus import Corpus, Track
@@ -27,7 +26,7 @@ MANIFEST = "corpus.json"
 WAV_HEADER_BYTES = 44
 
 
-def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_genre=12, jobs=1, progress=True):
+def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_genre=20, jobs=1, progress=True):
     """Synthesise the corpus, or what is still missing of it.
 
     The same settings give the same bytes, with any number of jobs and after any interruption; a corpus with fewer
@@ -56,19 +55,15 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
     Raises
     ------
     DatasetError
-        A setting that makes no sense, or a directory that holds a corpus of other settings.
+        A setting that makes no sense, or a directory that cannot be written to, holds a corpus of other settings, or
+        holds clips that were not made here (nobody's GTZAN is written over).
     """
     settings = {"corpus": "synthetic", "generator_version": GENERATOR_VERSION, "clips_per_genre": clips_per_genre,
                 "seconds": seconds, "seed": seed, "artists_per_genre": artists_per_genre, "genres": list(GENRES),
                 "sample_rate": SAMPLE_RATE}
-    _check_settings(settings)
+    _check_settings(settings, jobs)
     directory = Path(directory)
-    if (directory / MANIFEST).exists():
-        _check_same(directory, settings)
-    else:
-        directory.mkdir(parents=True, exist_ok=True)
-        _write(directory / MANIFEST, _to_json(settings))
-
+    _claim(directory, settings)
     missing = [clip for clip in _clips(settings) if not _is_complete(directory, settings, *clip)]
     if missing:
         bar = tqdm(missing, desc="synthesising", unit="clip", disable=None if progress else True)
@@ -110,13 +105,28 @@ def load(directory):
     return Corpus(name="synthetic", classes=tuple(sorted(GENRES)), tracks=tuple(sorted(tracks, key=lambda t: t.name)))
 
 
-def _check_settings(settings):
+def _check_settings(settings, jobs):
     """Raise DatasetError for numbers that no corpus can have."""
-    for name, least in (("clips_per_genre", 1), ("artists_per_genre", 1), ("seed", 0)):
-        if not isinstance(settings[name], int) or settings[name] < least:
-            raise DatasetError(f"{name}={settings[name]!r}: give a whole number from {least} on")
-    if not 0.5 <= settings["seconds"] <= 600:
-        raise DatasetError(f"seconds={settings['seconds']!r}: give a length from 0.5 to 600 seconds")
+    for name, least in (("clips_per_genre", 1), ("artists_per_genre", 1), ("seed", 0), ("jobs", 1)):
+        value = jobs if name == "jobs" else settings[name]
+        if not isinstance(value, int) or value < least:
+            raise DatasetError(f"{name}={value!r}: give a whole number from {least} on")
+    if not 1 <= settings["seconds"] <= 600:
+        raise DatasetError(f"seconds={settings['seconds']!r}: give a length from 1 to 600 seconds")
+
+
+def _claim(directory, settings):
+    """Make the directory this corpus's own, or see that it already is; raise DatasetError if it cannot be."""
+    if (directory / MANIFEST).exists():
+        _check_same(directory, settings)
+        return
+    if (directory / "genres").exists():
+        raise DatasetError(f"{directory} holds genres/ but no {MANIFEST}, so it is another data set; name another one")
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        _write(directory / MANIFEST, _to_json(settings))
+    except OSError as error:
+        raise DatasetError(f"{directory}: {error.strerror}; name a directory that can be written to") from error
 
 
 def _check_same(directory, settings):
@@ -156,8 +166,7 @@ def _artist_of(settings, genre_index, number):
 def _write_clip(directory, settings, genre, number):
     """Synthesise one clip and write it and its sidecar."""
     artist = _artist_of(settings, GENRES.index(genre), number)
-    with threadpool_limits(1):
-        signal, truth = render_clip(genre, (settings["seed"], artist), number, settings["seconds"])
+    signal, truth = render_clip(genre, (settings["seed"], artist), number, settings["seconds"])
     path = _clip_path(directory, genre, number)
     path.parent.mkdir(parents=True, exist_ok=True)
     _write(path.with_suffix(".json"), _to_json({"artist": f"{genre}-artist-{artist:02d}", **truth}))
