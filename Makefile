@@ -1,0 +1,58 @@
+# Two commands do everything on a fresh machine:
+#   make reproduce   set up, then the paper's experiments on the embedded corpus
+#   make test        set up, then flake8 and the tests
+#
+# One experiment, on a data set of yours:
+#   make table1 DATASET=gtzan ROOT=~/data/gtzan PROFILE=paper ARGS="--repeats 5"
+
+PYTHON  ?= python3
+VENV    ?= .venv
+DATASET ?= synthetic
+PROFILE ?= demo
+ROOT    ?=
+OUT     ?=
+SEED    ?= 0
+JOBS    ?= -1
+ARGS    ?=
+
+BIN     := $(VENV)/bin
+OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
+           $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
+TABLES  := table1
+
+.PHONY: help setup reproduce test lint clean $(TABLES)
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+setup: $(BIN)/.dbn
+
+$(BIN)/.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is older than 3.11; name a newer one: make PYTHON=python3.12 ..." >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV) || \
+	  { echo "error: $(PYTHON) -m venv failed; install its venv module (Debian: apt install python3-venv)" >&2; exit 2; }
+	@touch $@
+
+$(BIN)/.dbn: setup.cfg setup.py $(BIN)/.venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(BIN)/.dbn-test: setup.cfg setup.py $(BIN)/.venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[test]"
+	@touch $@ $(BIN)/.dbn
+
+reproduce: setup
+	$(BIN)/python -m experiments.table1 $(OPTIONS)
+
+$(TABLES): setup
+	$(BIN)/python -m experiments.$@ $(OPTIONS)
+
+lint: $(BIN)/.dbn-test
+	$(BIN)/flake8
+
+test: lint
+	$(BIN)/python -m pytest -n auto --dist loadfile
+
+clean:
+	rm -rf build dist *.egg-info .pytest_cache results

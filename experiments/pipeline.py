@@ -1,0 +1,206 @@
+"""The steps that the tables share, each of them kept on disk and made only once.
+
+Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores) and, for each seed,
+``seed-<n>/`` with the split and one folder a trained network, named by all that it depends on.
+"""
+import hashlib
+import json
+import platform
+import time
+from dataclasses import asdict, replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from dbn import __version__, splits
+from dbn.datasets import folder, gtzan, identical, synthetic
+from dbn.errors import DatasetError
+from dbn.files import atomic_path
+from dbn.frames import FrameSet, FrameStore
+from dbn.model_io import Model, load_model, save_model
+from dbn.scaling import Scaling
+from dbn.training import train
+
+PACKAGES = ("numpy", "scipy", "pytensor", "numba", "scikit-learn", "soundfile")
+
+
+class Corpora:
+    """The corpus of a run and its frames, the same for every seed.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.options.parse`.
+    """
+
+    def __init__(self, options):
+        self.options = options
+        self.profile = options.profile
+        self.out = options.out
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def corpus(self):
+        """The :class:`dbn.datasets.Corpus`; the synthetic one is made if it is not there."""
+        options, profile = self.options, self.profile
+        if options.dataset == "gtzan":
+            return gtzan.load(options.root)
+        if options.dataset == "folder":
+            return folder.load(options.root)
+        with self.timed("corpus"):
+            return synthetic.generate(self.out / "corpus", clips_per_genre=profile.clips_per_genre,
+                                      seconds=profile.clip_seconds, seed=profile.corpus_seed, jobs=options.jobs)
+
+    @cached_property
+    def frame_settings(self):
+        """What the frames depend on beside the audio: a dict."""
+        profile = self.profile
+        return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
+                "hop_length": profile.hop_length, "window": profile.window}
+
+    @cached_property
+    def store(self):
+        """The :class:`dbn.frames.FrameStore` of the corpus."""
+        corpus = self.corpus
+        with self.timed("frames"):
+            return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
+
+    def timed(self, step):
+        """Context manager: keep the time of a step in ``seconds.json``, unless an earlier run did the work."""
+        return _Timed(self.out / "seconds.json", step)
+
+    def seconds(self):
+        """What :meth:`timed` has kept: a dict."""
+        return _read_json(self.out / "seconds.json", {})
+
+
+class _Timed:
+    """Keeps the longest time that a step took: later runs only open what the first one made."""
+
+    def __init__(self, path, step):
+        self.path, self.step = path, step
+
+    def __enter__(self):
+        self.started = time.monotonic()
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            seconds = _read_json(self.path, {})
+            seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
+            with atomic_path(self.path) as path:
+                path.write_text(json.dumps(seconds))
+
+
+def _read_json(path, default):
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError):
+        return default
+
+
+class Run:
+    """One seed of an experiment: its split, its network, its songs.
+
+    Parameters
+    ----------
+    corpora : Corpora
+        The corpus and its frames.
+    seed : int
+        Of the split and of the training.
+    """
+
+    def __init__(self, corpora, seed):
+        self.corpora = corpora
+        self.seed = seed
+        self.profile = corpora.profile
+        self.settings = replace(self.profile.training, seed=seed)
+        self.folder = corpora.out / f"seed-{seed}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def split(self):
+        """The :class:`dbn.splits.Split`, written to ``split.csv``; songs that could not be read are still in it."""
+        tracks, how = self.corpora.corpus.tracks, self.profile.split
+        if how == "class":
+            split = splits.split_by_class(tracks, self.seed)
+        elif how == "artist":
+            split = splits.split_by_artist(tracks, self.seed)
+        elif how == "sturm":
+            split = splits.sturm_split(tracks)
+        elif Path(how).is_file():
+            split = splits.read_split(how, tracks)
+        else:
+            raise DatasetError(f"--split is {how!r}: neither class, artist or sturm, nor a file")
+        for part in ("train", "valid", "test"):
+            if not getattr(split, part):
+                raise DatasetError(f"the split {how!r} has no {part} songs; choose another --split, or add songs")
+        splits.warn_identical(split, identical.identical_files(tracks))
+        splits.write_split(split, self.folder / "split.csv")
+        return split
+
+    def songs(self, part, scaling=None):
+        """The frames of one part of the split, ``"train"``, ``"valid"`` or ``"test"``: a FrameSet."""
+        return FrameSet.from_store(self.corpora.store, getattr(self.split, part), scaling)
+
+    @cached_property
+    def network_folder(self):
+        """Where this network is kept; the name covers the frames, the split and every option of the training."""
+        split = [getattr(self.split, part) for part in ("train", "valid")]
+        depends_on = [self.corpora.store.key, split, self.profile.scaling, asdict(self.settings)]
+        return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"
+
+    @cached_property
+    def model(self):
+        """The trained :class:`dbn.model_io.Model`; a run that was killed goes on from its checkpoint."""
+        path = self.network_folder / "model.npz"
+        if path.exists():
+            return load_model(path)
+        scaling = Scaling(self.profile.scaling)
+        started = time.monotonic()
+        scaling.fit(x for x, _ in self.songs("train").blocks())
+        scaling_seconds = time.monotonic() - started
+        classes = self.corpora.corpus.classes
+        train_set, valid_set = self.songs("train", scaling), self.songs("valid", scaling)
+        result = train(train_set, valid_set, len(classes), self.settings, directory=self.network_folder,
+                       data_key=self.network_folder.name)
+        about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
+                 "split": self.profile.split, "settings": asdict(self.settings), "best_epoch": result.best_epoch,
+                 "best_error": result.best_error, "stopped": result.stopped, "versions": versions(),
+                 "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames},
+                 "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
+                             "finetune": result.seconds("finetune")}}
+        model = Model.from_dbn(result.dbn, scaling, classes, self.corpora.frame_settings, result.history, about)
+        save_model(path, model)
+        return model
+
+    @cached_property
+    def test_predictions(self):
+        """The network's answer for every test song, from the mean of its frame predictions (§4.1).
+
+        Returns
+        -------
+        dict
+            ``names`` (list of str), ``true`` and ``predicted`` (int arrays [n_songs]), ``frame_errors`` (number of
+            wrong frames) and ``n_frames`` (number of frames).
+        """
+        songs = self.songs("test")
+        true, predicted, wrong = [], [], 0
+        for index, x in songs.songs():
+            label = songs.segment_labels[index]
+            probabilities = self.model.predict_proba(x)
+            true.append(label)
+            predicted.append(int(probabilities.mean(axis=0).argmax()))
+            wrong += int((probabilities.argmax(axis=1) != label).sum())
+        return {"names": list(songs.names), "true": np.array(true), "predicted": np.array(predicted),
+                "frame_errors": wrong, "n_frames": songs.n_frames}
+
+    def n_songs(self):
+        """Songs of each part that could be read: a dict."""
+        return {part: self.songs(part).n_segments for part in ("train", "valid", "test")}
+
+
+def versions():
+    """Versions of Python and of the packages that the numbers may depend on: a dict."""
+    return {"python": platform.python_version(), "dbn": __version__} | {name: version(name) for name in PACKAGES}

@@ -1,0 +1,71 @@
+"""From rows to the files a reader opens: JSON, Markdown, and the lines printed on the terminal."""
+import json
+
+from dbn.files import atomic_path
+from dbn.stats import wilson_interval
+
+SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
+                  "not comparable with the paper's numbers.")
+
+
+def accuracy_row(name, correct, paper=None):
+    """The part of a row that every accuracy has.
+
+    Parameters
+    ----------
+    name : str
+        The paper's name of the row.
+    correct : bool array [n_songs]
+        Which songs were labelled right.
+    paper : float, optional
+        The paper's accuracy.
+
+    Returns
+    -------
+    dict
+        ``name``, ``accuracy``, ``ci95`` (Wilson interval), ``n_test``, ``paper``.
+    """
+    n_correct, n = int(correct.sum()), len(correct)
+    return {"name": name, "accuracy": n_correct / n, "ci95": list(wilson_interval(n_correct, n)), "n_test": n,
+            "paper": paper}
+
+
+def interval_text(row):
+    """"0.741 [0.639, 0.822]" of an :func:`accuracy_row`."""
+    return f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
+
+
+def markdown_table(header, rows):
+    """A Markdown table of texts whose columns also line up as plain text."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row):
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+
+    return "\n".join([line(cells[0]), "|" + "|".join("-" * (width + 2) for width in widths) + "|",
+                      *(line(row) for row in cells[1:])])
+
+
+def write_table(out, result, text):
+    """Write ``<table>.json`` and ``<table>.md`` into the folder `out`, and print the latter.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        The run's folder.
+    result : dict
+        With the keys of ARCHITECTURE's JSON: ``table``, ``dataset``, ``profile``, ``seed``, ``n_songs``, ``rows``,
+        ``settings``, ``seconds``, ``versions``, ``skipped``.
+    text : str
+        The table in Markdown with its heading.
+    """
+    if result["dataset"] == "synthetic":
+        text += f"\n\n{SYNTHETIC_NOTE}"
+    if result["skipped"]:
+        text += f"\n\nLeft out, {len(result['skipped'])} file(s):\n\n" + "\n".join(
+            f"- {entry['file']}: {entry['why']}" for entry in result["skipped"])
+    for suffix, content in ((".json", json.dumps(result, indent=1)), (".md", text)):
+        with atomic_path(out / f"{result['table']}{suffix}") as path:
+            path.write_text(content + "\n")
+    print(f"\n{text}\n\nwritten: {out / result['table']}.md and .json")

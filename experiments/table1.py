@@ -1,0 +1,127 @@
+"""Table 1: hyper-parameters and training statistics of the deep belief network, and its song accuracy (§4.1)."""
+from dataclasses import asdict
+
+import numpy as np
+
+from experiments import paper, pictures
+from experiments.options import parse, run_script
+from experiments.pipeline import Corpora, Run, versions
+from experiments.reporting import accuracy_row, interval_text, markdown_table, write_table
+
+
+def main(argv=None):
+    """Train the network of every seed, label the test songs, write and print the table."""
+    options = parse(__doc__, argv)
+    corpora = Corpora(options)
+    print(f"Table 1: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
+    runs = [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
+    for run in runs:
+        predictions = run.test_predictions
+        share = np.mean(predictions["true"] == predictions["predicted"])
+        print(f"seed {run.seed}: {share:.3f} of {len(predictions['true'])} test songs", flush=True)
+    result = summary(options, corpora, runs)
+    write_table(options.out, result, as_markdown(result))
+    draw(options, corpora, runs)
+
+
+def summary(options, corpora, runs):
+    """The table as a dict with the keys of ARCHITECTURE's JSON.
+
+    With several runs the songs of all test sets are pooled; what differs between the runs is a mean over them.
+    """
+    models = [run.model for run in runs]
+    true = np.concatenate([run.test_predictions["true"] for run in runs])
+    predicted = np.concatenate([run.test_predictions["predicted"] for run in runs])
+    training = corpora.profile.training
+    epochs = [max([record["epoch"] for record in model.history if record["stage"] == "finetune"], default=0)
+              for model in models]
+    seconds = {stage: float(np.mean([model.about["seconds"][stage] for model in models]))
+               for stage in ("scaling", "pretrain", "finetune")}
+    frames = [model.about["n_frames"]["train"] for model in models]
+    values = {
+        "Number of hidden layers": len(training.hidden_layers_sizes),
+        "Units per layer": units_text(training.hidden_layers_sizes),
+        "Unsupervised learning rate": training.pretrain_lr,
+        "Supervised learning rate": training.finetune_lr,
+        "Number of unsupervised epochs": training.pretrain_epochs,
+        "Number of supervised epochs": float(np.mean(epochs)),
+        "Total training time (hours)": sum(seconds.values()) / 3600,
+    }
+    rows = [{"name": name, "value": value, "paper": paper.TABLE1[name]} for name, value in values.items()]
+    name = "Classification accuracy"
+    rows.append(accuracy_row(name, true == predicted, paper.TABLE1[name]))
+    wrong = sum(run.test_predictions["frame_errors"] for run in runs)
+    n_test_frames = sum(run.test_predictions["n_frames"] for run in runs)
+    best_epochs = [model.about["best_epoch"] for model in models]
+    extra = {
+        "Epoch of the best validation error": float(np.mean(best_epochs)),
+        "Frame accuracy, validation": 1 - float(np.mean([model.about["best_error"] for model in models])),
+        "Frame accuracy, test": 1 - wrong / n_test_frames,
+        "Training frames": float(np.mean(frames)),
+        "Frames a second, pre-training": _rate(models, "pretrain"),
+        "Frames a second, fine-tuning": _rate(models, "finetune"),
+    }
+    rows += [{"name": name, "value": value, "paper": None} for name, value in extra.items()]
+    if len(runs) > 1:
+        rows += [accuracy_row(f"{name}, seed {run.seed}",
+                              run.test_predictions["true"] == run.test_predictions["predicted"]) for run in runs]
+    profile = asdict(corpora.profile)
+    return {"table": "table1", "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
+            "repeats": options.repeats, "n_songs": runs[0].n_songs(), "rows": rows, "settings": profile,
+            "seconds": corpora.seconds() | seconds, "versions": versions(),
+            "stopped": [model.about["stopped"] for model in models],
+            "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped]}
+
+
+def _rate(models, stage):
+    """Frames a second of a stage at its median epoch, so that compilation is left out; None if there was none."""
+    rates = []
+    for model in models:
+        seconds = [record["seconds"] for record in model.history if record["stage"] == stage]
+        if seconds:
+            rates.append(model.about["n_frames"]["train"] / np.median(seconds))
+    return float(np.mean(rates)) if rates else None
+
+
+def units_text(sizes):
+    """"50" for equal layers, else "100-50-25"."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else "-".join(str(size) for size in sizes)
+
+
+def as_markdown(result):
+    """The table with the paper's column beside ours."""
+    rows = []
+    for row in result["rows"]:
+        ours = interval_text(row) + f", {row['n_test']} songs" if "ci95" in row else _text(row["value"])
+        rows.append([row["name"], ours, "" if row["paper"] is None else row["paper"]])
+    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
+    songs = result["n_songs"]
+    seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
+        f"{result['repeats']} seeds from {result['seed']}, test songs pooled, other values are means")
+    heading = (f"## Table 1: {corpus}, profile {result['profile']}\n\n"
+               f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
+               "Accuracy with its 95 % Wilson interval.\n\n")
+    return heading + markdown_table(["", f"ours ({corpus})", "paper (GTZAN)"], rows)
+
+
+def _text(value):
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.4g}"
+    return str(value)
+
+
+def draw(options, corpora, runs):
+    """Confusion matrix of the pooled test songs, learning curves of the first seed."""
+    mark = " (synthetic)" if options.dataset == "synthetic" else ""
+    true = np.concatenate([run.test_predictions["true"] for run in runs])
+    predicted = np.concatenate([run.test_predictions["predicted"] for run in runs])
+    pictures.confusion_matrix(options.out / "table1-confusion", true, predicted, corpora.corpus.classes,
+                              f"Test songs by the network alone, {options.dataset}")
+    pictures.learning_curves(options.out / "table1-learning", runs[0].model.history,
+                             f"{options.dataset}{mark}, seed {runs[0].seed}")
+
+
+if __name__ == "__main__":
+    run_script(main)
