@@ -1,0 +1,241 @@
+"""RBMs small enough that every state can be listed: what the equations of paper §3 promise, checked exactly.
+
+All sums here run over the states of E(v, h) itself, not over the free energy that the code uses.
+"""
+import itertools
+
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from scipy import stats
+from scipy.special import logsumexp
+
+from dbn.rbm import RBM, GaussianRBM
+from dbn.streams import RandomStreams
+
+QUICK = "FAST_COMPILE"  # no compiler: these graphs are run a few times on small arrays
+
+
+def states(n):
+    """All binary vectors of length n; float64 [2**n, n]."""
+    return np.array(list(itertools.product([0.0, 1.0], repeat=n)))
+
+
+def numbers_of(rbm):
+    return [param.get_value() for param in rbm.params]
+
+
+def make(cls, n_visible, n_hidden, seed=0, scale=1.0):
+    """An RBM with random parameters, biases included."""
+    rng = np.random.default_rng(seed)
+    return cls(n_visible=n_visible, n_hidden=n_hidden, W=scale * rng.normal(size=(n_visible, n_hidden)),
+               hbias=rng.normal(size=n_hidden), vbias=0.5 * rng.normal(size=n_visible), dtype="float64",
+               theano_rng=RandomStreams(seed + 1))
+
+
+class Enumerated:
+    """A binary RBM by the sum over its states."""
+
+    def __init__(self, W, hbias, vbias):
+        self.v, self.h = states(len(vbias)), states(len(hbias))
+        energy = -(self.v @ vbias)[:, None] - (self.h @ hbias)[None] - self.v @ W @ self.h.T
+        self.log_z = logsumexp(-energy)
+        self.joint = np.exp(-energy - self.log_z)  # [visible states, hidden states]
+        self.p_v, self.p_h = self.joint.sum(axis=1), self.joint.sum(axis=0)
+        self.h_given_v = self.joint @ self.h / self.p_v[:, None]
+        self.v_given_h = self.joint.T @ self.v / self.p_h[:, None]
+
+    def mean_log_likelihood(self, data):
+        return np.log(self.p_v[index_of(data)]).mean()
+
+    def gradient(self, data):
+        """Of the mean negative log-likelihood: statistics under the model less those under the data, W first."""
+        rows = index_of(data)
+        model = [self.v.T @ self.joint @ self.h, self.p_h @ self.h, self.p_v @ self.v]
+        given = [data.T @ self.h_given_v[rows] / len(data), self.h_given_v[rows].mean(axis=0), data.mean(axis=0)]
+        return np.concatenate([(m - g).ravel() for m, g in zip(model, given)])
+
+
+def index_of(v):
+    """Number of each row among states(n)."""
+    return np.round(v @ 2 ** np.arange(v.shape[1])[::-1]).astype(int)
+
+
+def evaluate(inputs, outputs, *values):
+    return pytensor.function(inputs, outputs, mode=QUICK)(*values)
+
+
+@pytest.fixture(scope="module")
+def binary():
+    rbm = make(RBM, 7, 5)
+    return rbm, Enumerated(*numbers_of(rbm))
+
+
+def test_free_energy_is_the_log_sum_over_hidden_states(binary):
+    rbm, exact = binary
+    free_energy = evaluate([rbm.input], rbm.free_energy(rbm.input), exact.v)
+    assert logsumexp(-free_energy) == pytest.approx(exact.log_z, abs=1e-12)
+    np.testing.assert_allclose(np.exp(-free_energy - exact.log_z), exact.p_v, rtol=1e-12)
+
+
+def test_conditionals_are_those_of_the_joint_distribution(binary):
+    rbm, exact = binary
+    h = pt.matrix(dtype="float64")
+    up, down = evaluate([rbm.input, h], [rbm.propup(rbm.input)[1], rbm.propdown(h)[1]], exact.v, exact.h)
+    np.testing.assert_allclose(up, exact.h_given_v, rtol=1e-12)
+    np.testing.assert_allclose(down, exact.v_given_h, rtol=1e-12)
+
+
+def test_pseudo_likelihood_is_the_sum_of_the_conditionals(binary):
+    rbm, exact = binary
+    expected = 0.0
+    for i in range(rbm.n_visible):
+        flipped = exact.v.copy()
+        flipped[:, i] = 1 - flipped[:, i]
+        expected += np.log(exact.p_v / (exact.p_v + exact.p_v[index_of(flipped)])).mean()
+    updates = {}
+    cost = rbm.get_pseudo_likelihood_cost(updates)
+    run = pytensor.function([rbm.input], cost, updates=updates, mode=QUICK)
+    # each call estimates the sum by one unit: the mean over a round of them is the sum itself
+    assert np.mean([run(exact.v) for _ in range(rbm.n_visible)]) == pytest.approx(expected, abs=1e-12)
+
+
+def gaussian_mixture(W, hbias, vbias):
+    """p(h) of each hidden state, and the mean b + Wh of the visible units given it: p(v) is their mixture.
+
+    Integrating e^-E over v leaves e^(c'h + |b + Wh|^2 / 2 - |b|^2 / 2), times a constant.
+    """
+    h = states(len(hbias))
+    means = vbias + h @ W.T
+    log_p = h @ hbias + 0.5 * (means**2).sum(axis=1) - 0.5 * (vbias**2).sum()
+    log_z = logsumexp(log_p) + 0.5 * len(vbias) * np.log(2 * np.pi)
+    return h, np.exp(log_p - logsumexp(log_p)), means, log_z
+
+
+def test_gaussian_free_energy_is_the_mixture_of_the_hidden_states():
+    rbm = make(GaussianRBM, 4, 5)
+    h, p_h, means, log_z = gaussian_mixture(*numbers_of(rbm))
+    v = np.random.default_rng(2).normal(scale=2, size=(50, 4))
+    joint = p_h * np.exp(-0.5 * ((v[:, None] - means) ** 2).sum(axis=2)) / (2 * np.pi) ** 2
+    free_energy, up = evaluate([rbm.input], [rbm.free_energy(rbm.input), rbm.propup(rbm.input)[1]], v)
+    np.testing.assert_allclose(-free_energy - log_z, np.log(joint.sum(axis=1)), rtol=1e-10)
+    np.testing.assert_allclose(up, joint @ h / joint.sum(axis=1, keepdims=True), rtol=1e-10)
+    h_in = pt.matrix(dtype="float64")
+    for output in evaluate([h_in], rbm.propdown(h_in), h):
+        np.testing.assert_allclose(output, means, rtol=1e-12)
+
+
+@pytest.mark.parametrize("cls", [RBM, GaussianRBM])
+def test_free_energy_gradient_against_finite_differences(cls):
+    rbm = make(cls, 6, 4)
+    v = np.random.default_rng(3).random((5, 6))
+    cost = rbm.free_energy(rbm.input).mean()
+    gradients = evaluate([rbm.input], pt.grad(cost, rbm.params), v)
+    run = pytensor.function([rbm.input], cost, mode=QUICK)
+    for param, gradient in zip(rbm.params, gradients):
+        value = param.get_value()
+        for index in np.ndindex(value.shape):
+            costs = []
+            for step in (1e-5, -1e-5):
+                moved = value.copy()
+                moved[index] += step
+                param.set_value(moved)
+                costs.append(run(v))
+            assert gradient[index] == pytest.approx((costs[0] - costs[1]) / 2e-5, abs=1e-8)
+        param.set_value(value)
+
+
+def test_cd_gradient_comes_nearer_to_the_likelihoods_as_k_rises(binary):
+    rbm, exact = binary
+    data = np.repeat(np.random.default_rng(4).integers(0, 2, size=(5, 7)), 4000, axis=0).astype(float)
+    true = exact.gradient(data)
+    cosines = []
+    for k in (1, 3, 30):
+        rbm.theano_rng.reseed(5)
+        _, updates = rbm.get_cost_updates(lr=1, k=k)
+        step = evaluate([rbm.input], [param - updates[param] for param in rbm.params], data)
+        estimate = np.concatenate([part.ravel() for part in step])
+        cosines.append(estimate @ true / np.linalg.norm(estimate) / np.linalg.norm(true))
+    assert 0 < cosines[0] < cosines[1] < cosines[2]
+    np.testing.assert_allclose(estimate, true, atol=0.02)
+
+
+def end_of_chains(rbm, n_chains, k):
+    """Visible samples of `n_chains` Gibbs chains of `k` steps from visible units that are all on."""
+    rbm.theano_rng.reseed(6)
+    outputs = rbm.gibbs_chain(rbm.gibbs_vhv, rbm.input, k)
+    updates = rbm.theano_rng.collect_updates()
+    sampler = pytensor.function([rbm.input], [outputs[2], outputs[5]], updates=updates, mode=QUICK)
+    return sampler(np.ones((n_chains, rbm.n_visible)))
+
+
+def assert_distributed(samples, p):
+    """Chi-square of the states' counts against their probabilities, the rarest lumped together."""
+    counts = np.bincount(index_of(samples), minlength=len(p)).astype(float)
+    often = p * len(samples) >= 5
+    observed, expected = counts[often], p[often] * len(samples)
+    if not often.all():
+        observed, expected = np.append(observed, counts[~often].sum()), np.append(expected, len(samples) - expected.sum())
+    assert stats.chisquare(observed, expected).pvalue > 0.001
+
+
+def test_gibbs_samples_are_distributed_as_the_joint(binary):
+    rbm, exact = binary
+    h, v = end_of_chains(rbm, 20000, k=60)
+    assert_distributed(v, exact.p_v)
+    assert_distributed(h, exact.p_h)
+
+
+def test_gaussian_gibbs_samples_are_distributed_as_the_mixture():
+    rbm = make(GaussianRBM, 3, 4, scale=0.7)
+    _, p_h, means, _ = gaussian_mixture(*numbers_of(rbm))
+    h, v = end_of_chains(rbm, 20000, k=60)
+    assert_distributed(h, p_h)
+    for i in range(rbm.n_visible):
+        def cdf(x, i=i):
+            return stats.norm.cdf(np.asarray(x)[..., None] - means[:, i]) @ p_h
+        assert stats.kstest(v[:, i], cdf).pvalue > 0.001
+    assert np.cov(v.T) == pytest.approx(np.eye(3) + np.cov(means.T, aweights=p_h, ddof=0), abs=0.1)
+
+
+def test_persistent_chain_goes_on_and_reaches_the_model(binary):
+    rbm, exact = binary
+    rbm.theano_rng.reseed(7)
+    chain = pytensor.shared(np.zeros((5000, rbm.n_hidden)))
+    _, updates = rbm.get_cost_updates(lr=0.0, persistent=chain, k=2)
+    advance = pytensor.function([rbm.input], [], updates=updates, mode=QUICK)
+    seen = [chain.get_value()]
+    for _ in range(30):
+        advance(np.ones((1, rbm.n_visible)))
+        seen.append(chain.get_value())
+    assert all((before != after).any() for before, after in zip(seen, seen[1:]))
+    assert_distributed(seen[-1], exact.p_h)
+
+
+def test_persistent_chain_is_the_negative_phase_and_starts_where_it_stopped():
+    """Units so sure of themselves that a step only copies: the chain keeps its state, whatever the data are."""
+    rbm = RBM(n_visible=3, n_hidden=3, W=200.0 * np.eye(3), hbias=np.full(3, -100.0), vbias=np.full(3, -100.0),
+              dtype="float64")
+    state = np.array([[1.0, 0.0, 1.0]])
+    chain = pytensor.shared(state)
+    _, updates = rbm.get_cost_updates(lr=1.0, persistent=chain, k=3)
+    after, vbias = evaluate([rbm.input], [updates[chain], updates[rbm.vbias]], np.array([[0.0, 1.0, 0.0]]))
+    np.testing.assert_array_equal(after, state)
+    np.testing.assert_array_equal(vbias - rbm.vbias.get_value(), [-1, 1, -1])
+
+
+@pytest.mark.parametrize("persistent", [False, True], ids=["CD-1", "PCD-1"])
+def test_training_raises_the_exact_likelihood(persistent):
+    data = np.repeat([[1, 1, 1, 0, 0, 0], [0, 0, 0, 1, 1, 1], [1, 0, 1, 0, 1, 0]], 100, axis=0).astype(float)
+    rbm = make(RBM, 6, 5, scale=0.1)
+    chain = pytensor.shared(np.zeros((300, 5))) if persistent else None
+    _, updates = rbm.get_cost_updates(lr=0.05, persistent=chain, k=1)
+    train = pytensor.function([rbm.input], [], updates=updates, mode=QUICK)
+    likelihoods = [Enumerated(*numbers_of(rbm)).mean_log_likelihood(data)]
+    for _ in range(4):
+        for _ in range(200):
+            train(data)
+        likelihoods.append(Enumerated(*numbers_of(rbm)).mean_log_likelihood(data))
+    assert np.all(np.diff(likelihoods) > 0)
+    assert likelihoods[-1] > np.log(1 / 3) - 0.75  # the best that any model can do is log(1/3)
