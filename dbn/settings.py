@@ -27,7 +27,8 @@ class TrainingSettings:
     batch_size : int
         Frames of a minibatch.
     patience : int or None
-        Minibatches that fine-tuning makes at the least; None stands for the tutorial's four epochs.
+        Minibatches that fine-tuning makes at the least; None stands for ten epochs (the tutorial's four end some
+        runs on the plateau that they begin with).
     patience_increase, improvement_threshold : float
         When the validation error falls below `improvement_threshold` times the best so far, the patience becomes
         `patience_increase` times the minibatches made until then, if that is more.

@@ -257,7 +257,7 @@ def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True):
     if not checkpoint.best_values:
         checkpoint.values = checkpoint.best_values = dbn.get_values()
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs",
-                       patience=4 * per_epoch if settings.patience is None else settings.patience)
+                       patience=10 * per_epoch if settings.patience is None else settings.patience)
     runner = _EpochRunner(train_set, settings, dbn.dtype)
     run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y)
     total = settings.finetune_epochs * train_set.n_frames

@@ -7,25 +7,39 @@ from pathlib import Path
 
 from dbn.errors import DBNError
 from dbn.settings import TrainingSettings
-from experiments.profiles import PROFILES
+from experiments.profiles import PROFILES, Profile
 
 DATASETS = ("synthetic", "gtzan", "folder")
 
-# options of a profile that a command line may change, beside those of the training
-_FRAME_OPTIONS = {"sample_rate": int, "frame_length": int, "hop_length": int, "window": str, "scaling": str,
-                  "clips_per_genre": int, "clip_seconds": float}
+# fields of a profile that are not options of their own
+_NO_OPTIONS = ("training", "split", "corpus_seed")
 
 
-def _units(text):
-    """"50,50,50" as (50, 50, 50)."""
-    return tuple(int(units) for units in text.split(","))
+def _tuple_of(kind):
+    def parse_tuple(text):
+        return tuple(kind(part) for part in text.split(","))
+    parse_tuple.__name__ = f"comma-separated {kind.__name__}"
+    return parse_tuple
 
 
-def _optional_int(text):
-    return None if text == "none" else int(text)
+def _or_none(kind):
+    def parse_optional(text):
+        return None if text == "none" else kind(text)
+    parse_optional.__name__ = f"{kind.__name__} or none"
+    return parse_optional
 
 
-_PARSERS = {"hidden_layers_sizes": _units, "patience": _optional_int}
+_PARSERS = {"hidden_layers_sizes": _tuple_of(int), "patience": _or_none(int), "window": _or_none(str)}
+
+
+def _add_options(group, settings_class, left_out):
+    """One option for each field of a settings class; only those given appear among the parsed."""
+    for setting in fields(settings_class):
+        if setting.name not in left_out:
+            kind = _PARSERS.get(setting.name)
+            if kind is None:
+                kind = _tuple_of(float) if isinstance(setting.default, tuple) else type(setting.default)
+            group.add_argument("--" + setting.name.replace("_", "-"), type=kind, default=argparse.SUPPRESS)
 
 
 def parse(description, argv=None):
@@ -55,34 +69,26 @@ def parse(description, argv=None):
     parser.add_argument("--out", type=Path, help="where results go (default: results/<dataset>-<profile>)")
     parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
                                         "(default: the profile's)")
-    changes = parser.add_argument_group("changes to the profile (see experiments/profiles.py)")
-    for name, kind in _FRAME_OPTIONS.items():
-        changes.add_argument(_flag(name), type=kind, default=argparse.SUPPRESS)
-    training = parser.add_argument_group("changes to the profile's training (see dbn/settings.py)")
-    for setting in fields(TrainingSettings):
-        if setting.name != "seed":
-            kind = _PARSERS.get(setting.name, type(setting.default))
-            training.add_argument(_flag(setting.name), type=kind, default=argparse.SUPPRESS)
+    _add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
+                 _NO_OPTIONS)
+    _add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
+                 TrainingSettings, ("seed",))
     options = parser.parse_args(argv)
     return _with_profile(options)
 
 
-def _flag(name):
-    return "--" + name.replace("_", "-")
-
-
 def _with_profile(options):
+    """The namespace with the chosen profile, changed as asked, and what else follows from the options."""
     given = vars(options)
-    trained = {field.name: given.pop(field.name) for field in fields(TrainingSettings)
-               if field.name != "seed" and field.name in given}
-    framed = {name: given.pop(name) for name in _FRAME_OPTIONS if name in given}
-    if framed.get("window") == "none":
-        framed["window"] = None
+    training = {field.name: given.pop(field.name) for field in fields(TrainingSettings)
+                if field.name != "seed" and field.name in given}
+    changes = {field.name: given.pop(field.name) for field in fields(Profile)
+               if field.name not in _NO_OPTIONS and field.name in given}
     options.profile_name = options.profile
     profile = PROFILES[options.profile_name]
     if options.split:
-        framed["split"] = options.split
-    options.profile = replace(profile, **framed, training=replace(profile.training, **trained))
+        changes["split"] = options.split
+    options.profile = replace(profile, **changes, training=replace(profile.training, **training))
     if options.out is None:
         options.out = Path("results") / f"{options.dataset}-{options.profile_name}"
     if options.dataset != "synthetic" and options.root is None:

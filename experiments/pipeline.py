@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+from joblib import Parallel, delayed, effective_n_jobs, parallel_config
 
 from dbn import __version__, splits
 from dbn.datasets import folder, gtzan, identical, synthetic
@@ -199,6 +200,31 @@ class Run:
     def n_songs(self):
         """Songs of each part that could be read: a dict."""
         return {part: self.songs(part).n_segments for part in ("train", "valid", "test")}
+
+
+def prepared_runs(options):
+    """The corpus and the runs of all seeds, their networks trained, `--jobs` of them at a time.
+
+    Returns
+    -------
+    corpora : Corpora
+    runs : list of Run
+    """
+    corpora = Corpora(options)
+    runs = [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
+    for run in runs:
+        run.split  # a split that cannot be drawn is said before hours of training
+    corpora.store  # made here, with all processes, not by each worker
+    if len(runs) > 1:
+        with parallel_config("loky", inner_max_num_threads=1):
+            Parallel(n_jobs=min(len(runs), effective_n_jobs(options.jobs)))(
+                delayed(_train)(options, run.seed) for run in runs)
+    return corpora, runs
+
+
+def _train(options, seed):
+    """Train one seed's network in a worker, which leaves it on the disk."""
+    Run(Corpora(options), seed).model
 
 
 def versions():

@@ -5,16 +5,15 @@ import numpy as np
 
 from experiments import paper, pictures
 from experiments.options import parse, run_script
-from experiments.pipeline import Corpora, Run, versions
+from experiments.pipeline import prepared_runs, versions
 from experiments.reporting import accuracy_row, interval_text, markdown_table, write_table
 
 
 def main(argv=None):
     """Train the network of every seed, label the test songs, write and print the table."""
     options = parse(__doc__, argv)
-    corpora = Corpora(options)
     print(f"Table 1: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
-    runs = [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
+    corpora, runs = prepared_runs(options)
     for run in runs:
         predictions = run.test_predictions
         share = np.mean(predictions["true"] == predictions["predicted"])
@@ -58,8 +57,8 @@ def summary(options, corpora, runs):
         "Frame accuracy, validation": 1 - float(np.mean([model.about["best_error"] for model in models])),
         "Frame accuracy, test": 1 - wrong / n_test_frames,
         "Training frames": float(np.mean(frames)),
-        "Frames a second, pre-training": _rate(models, "pretrain"),
-        "Frames a second, fine-tuning": _rate(models, "finetune"),
+        "Frames a second, pre-training layer 1": _rate(models, stage="pretrain", layer=1),
+        "Frames a second, fine-tuning": _rate(models, stage="finetune"),
     }
     rows += [{"name": name, "value": value, "paper": None} for name, value in extra.items()]
     if len(runs) > 1:
@@ -73,11 +72,11 @@ def summary(options, corpora, runs):
             "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped]}
 
 
-def _rate(models, stage):
-    """Frames a second of a stage at its median epoch, so that compilation is left out; None if there was none."""
+def _rate(models, **which):
+    """Frames a second at the median epoch of `which` records, so that compilation is left out; None without any."""
     rates = []
     for model in models:
-        seconds = [record["seconds"] for record in model.history if record["stage"] == stage]
+        seconds = [record["seconds"] for record in model.history if which.items() <= record.items()]
         if seconds:
             rates.append(model.about["n_frames"]["train"] / np.median(seconds))
     return float(np.mean(rates)) if rates else None
