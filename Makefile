@@ -18,9 +18,9 @@ ARGS    ?=
 BIN     := $(VENV)/bin
 OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
-TABLES  := table1
+EXPERIMENTS := table1 figure1 figure2
 
-.PHONY: help setup reproduce test lint clean $(TABLES)
+.PHONY: help setup reproduce test lint clean $(EXPERIMENTS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -45,7 +45,7 @@ $(BIN)/.dbn-test: setup.cfg setup.py $(BIN)/.venv
 reproduce: setup
 	$(BIN)/python -m experiments.table1 $(OPTIONS)
 
-$(TABLES): setup
+$(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
 
 lint: $(BIN)/.dbn-test

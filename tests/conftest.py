@@ -18,3 +18,16 @@ def gtzan_mini():
 def resources():
     """The folder of small stored fixtures."""
     return Path(__file__).parent / "resources"
+
+
+@pytest.fixture(scope="session")
+def smoke_run(tmp_path_factory):
+    """Folder of a finished Table 1 of the smoke profile: its corpus, frames and network, for tests to go on from.
+
+    Made once a process; a test that changes files in it copies it first. Other scripts go on from there with
+    ``main(["--profile", "smoke", "--jobs", "1", "--out", str(smoke_run)])``.
+    """
+    from experiments import table1  # not by tests that do without experiments
+    out = tmp_path_factory.mktemp("smoke")
+    table1.main(["--profile", "smoke", "--jobs", "1", "--out", str(out)])
+    return out
