@@ -15,11 +15,11 @@ from dbn.datasets.synthetic.genres import RECIPES
 from dbn.datasets.synthetic.instruments import INSTRUMENTS, Timbre, personal
 
 # Share of an artist's choices that come from a neighbouring genre; it sets how hard the corpus is.
-BORROWED = 0.07
+BORROWED = 0.04
 # Standard deviations: dB of a player's level, in the band and from song to song; dB of the tone controls.
-BAND_LEVEL, SONG_LEVEL, TONE = 2.0, 1.5, 2.0
+BAND_LEVEL, SONG_LEVEL, TONE = 1.5, 1.5, 1.5
 # Share of a band's players that sit out a song.
-PAUSE = 0.12
+PAUSE = 0.08
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,10 @@ from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 
 
 def low_pass(signal, cutoff, order=2):
-    """Butterworth low-pass at `cutoff` Hz; float32 in, float32 out."""
-    return _filter(signal, butter(order, min(cutoff, 0.47 * SAMPLE_RATE), "lowpass", fs=SAMPLE_RATE, output="sos"))
+    """Butterworth low-pass at `cutoff` Hz, nothing if that is near half the sample rate; float32 in, float32 out."""
+    if cutoff > 0.48 * SAMPLE_RATE:
+        return signal
+    return _filter(signal, butter(order, cutoff, "lowpass", fs=SAMPLE_RATE, output="sos"))
 
 
 def high_pass(signal, cutoff, order=2):

@@ -54,7 +54,7 @@ class Recipe:
     wet : (float, float)
         Level of the room's sound beside the direct one.
     bandwidth : (float, float)
-        Hz that the recording reaches.
+        Hz that the recording reaches (from 11,025 on: all that the file can hold).
     hiss : (float, float)
         dB of its background noise below full scale.
     loudness : (float, float)
@@ -132,7 +132,7 @@ RECIPES = {
                Part(("male voice", "female voice"), ("song",), 0, 60, 0.9)),
         grooves=("train", "two-beat", "ballad", "rock beat"), kits=("soft drum kit", "drum kit"),
         drums=0.8, drum_level=-6,
-        room=(0.3, 1.0), wet=(0.08, 0.3), bandwidth=(6500, 10800), hiss=(-66, -50), loudness=(0.13, 0.25),
+        room=(0.3, 1.0), wet=(0.08, 0.3), bandwidth=(7000, 13500), hiss=(-66, -50), loudness=(0.13, 0.25),
         neighbours=("rock", "pop", "blues"), treble=8.0, dynamics=1.0, metres=(4, 4, 4, 3)),
     "disco": Recipe(
         tempo=(108, 132), swing=(0.5, 0.53),
@@ -146,7 +146,7 @@ RECIPES = {
                Part(("horn section", "synth lead"), ("stabs", "hook"), -5, 67, 0.5),
                Part(("female voice", "female voice", "male voice"), ("song", "hook"), -1, 66, 0.85)),
         grooves=("four on the floor", "disco sixteenths"), kits=("drum kit", "drum machine"), drums=1.0, drum_level=-2,
-        room=(0.3, 1.0), wet=(0.08, 0.3), bandwidth=(6500, 10800), hiss=(-66, -48), loudness=(0.12, 0.22),
+        room=(0.3, 1.0), wet=(0.08, 0.3), bandwidth=(7000, 13500), hiss=(-66, -48), loudness=(0.12, 0.22),
         neighbours=("pop", "hiphop", "reggae"), treble=9.0, dynamics=1.0),
     "hiphop": Recipe(
         tempo=(80, 108), swing=(0.5, 0.58),
@@ -160,7 +160,7 @@ RECIPES = {
                Part(("female voice",), ("hook",), -5, 66, 0.25)),
         grooves=("boom bap", "lazy hop", "electro"), kits=("drum machine", "drum machine", "drum kit"),
         drums=1.0, drum_level=0,
-        room=(0.2, 0.7), wet=(0.03, 0.2), bandwidth=(5000, 10800), hiss=(-62, -42), loudness=(0.14, 0.3),
+        room=(0.2, 0.7), wet=(0.03, 0.2), bandwidth=(6000, 13000), hiss=(-62, -42), loudness=(0.14, 0.3),
         neighbours=("pop", "reggae", "disco"), treble=8.0, dynamics=1.0),
     "jazz": Recipe(
         tempo=(72, 210), swing=(0.58, 0.68),
@@ -187,7 +187,7 @@ RECIPES = {
                Part(("male voice", "male voice", "rapping voice"), ("song", "hook"), -1, 61, 0.7)),
         grooves=("double kick", "gallop", "half-time", "thrash", "rock drive"), kits=("hard drum kit",),
         drums=1.0, drum_level=-1,
-        room=(0.3, 1.0), wet=(0.05, 0.25), bandwidth=(6000, 10800), hiss=(-60, -48), loudness=(0.08, 0.24),
+        room=(0.3, 1.0), wet=(0.05, 0.25), bandwidth=(6500, 13000), hiss=(-60, -48), loudness=(0.08, 0.24),
         neighbours=("rock",), treble=6.0, dynamics=1.0),
     "pop": Recipe(
         tempo=(84, 130), swing=(0.5, 0.54),
@@ -201,7 +201,7 @@ RECIPES = {
                Part(("female voice", "female voice", "male voice"), ("song", "hook"), 0, 65)),
         grooves=("dance pop", "pop beat", "boom bap", "ballad"), kits=("drum machine", "drum machine", "drum kit"),
         drums=0.95, drum_level=-2,
-        room=(0.3, 1.2), wet=(0.08, 0.35), bandwidth=(8000, 10900), hiss=(-72, -58), loudness=(0.12, 0.25),
+        room=(0.3, 1.2), wet=(0.08, 0.35), bandwidth=(8500, 14000), hiss=(-72, -58), loudness=(0.12, 0.25),
         neighbours=("disco", "rock", "hiphop"), treble=9.0, dynamics=1.0),
     "reggae": Recipe(
         tempo=(66, 98), swing=(0.5, 0.6),

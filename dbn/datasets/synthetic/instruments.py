@@ -143,14 +143,13 @@ N_SYLLABLES = len(VOWELS)
 STEADY = {"fm_ratio": 0.0, "formants": 0.25, "slope": 0.6}
 
 
-def personal(timbre, rng, spread=0.2):
+def personal(timbre, rng, spread=0.15):
     """The timbre with every number multiplied by its own log-normal factor, `spread` being the deviation of its log."""
     changes = {}
     for field in fields(timbre):
-        value = getattr(timbre, field.name)
-        deviation = spread * STEADY.get(field.name, 1.0) * np.clip(rng.standard_normal(), -2, 2)
-        if isinstance(value, float):
-            changes[field.name] = float(value * np.exp(deviation))
+        if field.name not in ("family", "voices"):
+            deviation = spread * STEADY.get(field.name, 1.0) * np.clip(rng.standard_normal(), -2, 2)
+            changes[field.name] = float(getattr(timbre, field.name) * np.exp(deviation))
     return replace(timbre, **changes | {"even": min(1.0, changes["even"])})
 
 

@@ -1,4 +1,5 @@
 """What is true of a clip, in words: the sidecar, and the tags that a listener might give."""
+from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 from dbn.datasets.synthetic.theory import PITCH_NAMES
 
 MINOR_MODES = ("minor", "dorian", "phrygian", "harmonic minor", "minor pentatonic")
@@ -83,7 +84,7 @@ def describe(genre, song, sounding):
         "reverberant": studio.room * studio.wet > 0.35,
         "lo_fi": studio.bandwidth < 5500 or studio.hiss > -48,
         "loudness": round(studio.loudness, 4),
-        "bandwidth": round(studio.bandwidth, 1),
+        "bandwidth": round(min(studio.bandwidth, SAMPLE_RATE / 2), 1),
     }
     truth["tags"] = sorted(tag for tag, holds in TAGS.items() if holds(truth))
     return truth
