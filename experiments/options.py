@@ -73,8 +73,10 @@ def parse(description, argv=None):
                  _NO_OPTIONS)
     _add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
                  TrainingSettings, ("seed",))
-    options = parser.parse_args(argv)
-    return _with_profile(options)
+    argv = sys.argv[1:] if argv is None else argv
+    options = _with_profile(parser.parse_args(argv))
+    options.argv = list(argv)
+    return options
 
 
 def _with_profile(options):

@@ -74,7 +74,7 @@ class Corpora:
 
     def seconds(self):
         """What :meth:`timed` has kept: a dict."""
-        return _read_json(self.out / "seconds.json", {})
+        return read_json(self.out / "seconds.json", {})
 
 
 class _Timed:
@@ -88,13 +88,14 @@ class _Timed:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            seconds = _read_json(self.path, {})
+            seconds = read_json(self.path, {})
             seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
             with atomic_path(self.path) as path:
                 path.write_text(json.dumps(seconds))
 
 
-def _read_json(path, default):
+def read_json(path, default):
+    """What a JSON file holds, or `default` where there is none that can be read."""
     try:
         return json.loads(Path(path).read_text())
     except (OSError, ValueError):

@@ -1,5 +1,9 @@
 """From rows to the files a reader opens: JSON, Markdown, and the lines printed on the terminal."""
 import json
+import shlex
+from dataclasses import asdict
+
+import numpy as np
 
 from dbn.files import atomic_path
 from dbn.stats import wilson_interval
@@ -33,6 +37,31 @@ def accuracy_row(name, correct, paper=None):
 def interval_text(row):
     """"0.741 [0.639, 0.822]" of an :func:`accuracy_row`."""
     return f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
+
+
+def mean_text(value):
+    """A number, or the mean of a list of them, in four digits."""
+    return f"{np.mean(value):.4g}"
+
+
+def table_result(table, options, corpora, runs, rows, seconds, versions):
+    """What every table's JSON holds: a dict with the keys of ARCHITECTURE, and the command that makes it again."""
+    return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
+            "repeats": options.repeats, "n_songs": runs[0].n_songs(), "rows": rows,
+            "settings": asdict(corpora.profile), "seconds": seconds, "versions": versions,
+            "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped],
+            "command": shlex.join(["python", "-m", f"experiments.{table}", *options.argv])}
+
+
+def heading(result, title):
+    """Title, corpus, number of songs and seeds of a table in Markdown."""
+    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
+    songs = result["n_songs"]
+    seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
+        f"{result['repeats']} seeds from {result['seed']} on, their test songs pooled, other values are means")
+    return (f"## {title}; {corpus}, profile {result['profile']}\n\n"
+            f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
+            "Accuracy with its 95 % Wilson interval.")
 
 
 def markdown_table(header, rows):

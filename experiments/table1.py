@@ -1,18 +1,18 @@
 """Table 1: hyper-parameters and training statistics of the deep belief network, and its song accuracy (§4.1)."""
-from dataclasses import asdict
-
 import numpy as np
 
 from experiments import paper, pictures
 from experiments.options import parse, run_script
 from experiments.pipeline import prepared_runs, versions
-from experiments.reporting import accuracy_row, interval_text, markdown_table, write_table
+from experiments.reporting import accuracy_row, heading, interval_text, markdown_table, table_result, write_table
+
+TITLE = "Table 1: the network"
 
 
 def main(argv=None):
     """Train the network of every seed, label the test songs, write and print the table."""
     options = parse(__doc__, argv)
-    print(f"Table 1: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
+    print(f"{TITLE}: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     corpora, runs = prepared_runs(options)
     for run in runs:
         predictions = run.test_predictions
@@ -64,12 +64,8 @@ def summary(options, corpora, runs):
     if len(runs) > 1:
         rows += [accuracy_row(f"{name}, seed {run.seed}",
                               run.test_predictions["true"] == run.test_predictions["predicted"]) for run in runs]
-    profile = asdict(corpora.profile)
-    return {"table": "table1", "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
-            "repeats": options.repeats, "n_songs": runs[0].n_songs(), "rows": rows, "settings": profile,
-            "seconds": corpora.seconds() | seconds, "versions": versions(),
-            "stopped": [model.about["stopped"] for model in models],
-            "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped]}
+    result = table_result("table1", options, corpora, runs, rows, corpora.seconds() | seconds, versions())
+    return result | {"stopped": [model.about["stopped"] for model in models]}
 
 
 def _rate(models, **which):
@@ -93,14 +89,7 @@ def as_markdown(result):
     for row in result["rows"]:
         ours = interval_text(row) + f", {row['n_test']} songs" if "ci95" in row else _text(row["value"])
         rows.append([row["name"], ours, "" if row["paper"] is None else row["paper"]])
-    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
-    songs = result["n_songs"]
-    seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
-        f"{result['repeats']} seeds from {result['seed']}, test songs pooled, other values are means")
-    heading = (f"## Table 1: {corpus}, profile {result['profile']}\n\n"
-               f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
-               "Accuracy with its 95 % Wilson interval.\n\n")
-    return heading + markdown_table(["", f"ours ({corpus})", "paper (GTZAN)"], rows)
+    return f"{heading(result, TITLE)}\n\n{markdown_table(['', 'ours', 'paper (GTZAN)'], rows)}"
 
 
 def _text(value):

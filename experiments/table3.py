@@ -1,0 +1,54 @@
+"""Table 3: an SVM on means and variances over 5 s windows; a song takes the vote of its windows (§5.1.2)."""
+import numpy as np
+from tqdm import tqdm
+
+from dbn.aggregate import aggregate
+from experiments import paper
+from experiments.comparison import Examples, compare
+from experiments.options import parse, run_script
+
+TITLE = "Table 3: features aggregated over windows"
+
+
+def main(argv=None):
+    """Make the table of all seeds, write and print it."""
+    options = parse(__doc__, argv)
+    grid = {"C": options.profile.window_C, "gamma_times_features": options.profile.window_gamma}
+    compare(options, "table3", window_examples, grid, paper.TABLE3, TITLE)
+
+
+def window_examples(run, features):
+    """Windows as examples: mean and variance of each feature over ``window_seconds``, every ``window_hop`` seconds.
+
+    Parameters
+    ----------
+    run : experiments.pipeline.Run
+        The run.
+    features : experiments.features.FeatureSets
+        Its feature sets.
+
+    Returns
+    -------
+    experiments.comparison.Examples
+    """
+    profile, classes = run.profile, np.array(run.corpora.corpus.classes)
+    frame_rate = profile.sample_rate / profile.hop_length
+
+    def windows(song):
+        return {name: aggregate(x, frame_rate, profile.window_seconds, profile.window_hop)
+                for name, x in features.at(slice(song.start, song.stop)).items()}
+
+    train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))
+    of_song = {song.name: windows(song)
+               for song in tqdm([*train, *valid, *test], desc="windows", unit=" songs", disable=None)}
+    names = features.names
+    n_windows = [len(of_song[song.name]["MFCCs"]) for song in train]
+    return Examples(train_x={name: np.concatenate([of_song[song.name][name] for song in train]) for name in names},
+                    train_y=np.repeat(classes[[song.label for song in train]], n_windows),
+                    valid_songs={name: [of_song[song.name][name] for song in valid] for name in names},
+                    valid_labels=classes[[song.label for song in valid]],
+                    test_songs=test, of_song=lambda song: of_song[song.name])
+
+
+if __name__ == "__main__":
+    run_script(main)
