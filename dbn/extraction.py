@@ -12,11 +12,20 @@ import joblib
 import numpy as np
 from tqdm import tqdm
 
-from dbn.audio import dft_magnitudes, expected_length, frame_count, load_audio
+from dbn.audio import dft_magnitudes, expected_length, frame_count, load_audio, require_integer
 from dbn.errors import AudioError
 from dbn.files import disk_errors, flush_to_disk, npy_header
 
 _COPY_ROWS = 8192
+
+
+def checked_settings(sample_rate, frame_length, hop_length, window):
+    """What is wrong with the options is wrong for every song: find it out before the first."""
+    require_integer("sample_rate", sample_rate, minimum=1)
+    require_integer("frame_length", frame_length, minimum=2)
+    dft_magnitudes(np.zeros(frame_length), frame_length, hop_length, window)
+    return {"sample_rate": int(sample_rate), "frame_length": int(frame_length), "hop_length": int(hop_length),
+            "window": window}
 
 
 def extract_frames(files, target, settings, jobs=1, progress=True):

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, dft_magnitudes, require_integer
+from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, require_integer
 from dbn.errors import DatasetError, DBNError
-from dbn.extraction import extract_frames
+from dbn.extraction import checked_settings, extract_frames
 from dbn.files import atomic_folder, atomic_path, disk_errors, npy_header, release_pages, sole_writer
 
 FORMAT = 1  # raised whenever the same files and options would give other frames or another layout
@@ -105,7 +105,7 @@ class FrameStore:
         DBNError
             A wrong option, or no room on the disk.
         """
-        settings = _checked_settings(sample_rate, frame_length, hop_length, window)
+        settings = checked_settings(sample_rate, frame_length, hop_length, window)
         if jobs is not None and (not isinstance(jobs, int) or jobs == 0):
             raise DBNError(f"jobs must be a number of processes, or -1 for one a core, not {jobs!r}")
         tracks = _checked_tracks(corpus)
@@ -165,15 +165,6 @@ class FrameStore:
             return (cls.open(path), None) if path.exists() else (None, None)
         except DatasetError as error:
             return None, error
-
-
-def _checked_settings(sample_rate, frame_length, hop_length, window):
-    """What is wrong with the options is wrong for every song: find it out before the first."""
-    require_integer("sample_rate", sample_rate, minimum=1)
-    require_integer("frame_length", frame_length, minimum=2)
-    dft_magnitudes(np.zeros(frame_length), frame_length, hop_length, window)
-    return {"sample_rate": int(sample_rate), "frame_length": int(frame_length), "hop_length": int(hop_length),
-            "window": window}
 
 
 def _checked_tracks(corpus):
