@@ -80,6 +80,9 @@ GROOVES = {
     "rockers": {"kick": "x.......x.......", "snare": "....x.......X...", "hat": "x.xox.x.x.xox.x."},
     "timpani": {"tom": "x...............|................|x.......x.......|................"},
 }
+# Peaks of the drums beside each other.
+LEVELS = {"kick": 1.0, "snare": 0.75, "clap": 0.6, "cowbell": 0.25, "hat": 0.3, "open hat": 0.3, "ride": 0.22,
+          "crash": 0.35, "shaker": 0.25, "tambourine": 0.3, "rim": 0.45, "tom": 0.7, "conga": 0.35}
 FILL = {"snare": "........x.xxX.xx", "tom": "..........x..x.x"}
 
 
@@ -103,10 +106,10 @@ def _fill(drum, pattern):
 
 
 def drum_sound(drum, kit, rng):
-    """One stroke on a drum: float32 [n], peak 1."""
+    """One stroke on a drum: float32 [n], its peak as in `LEVELS`."""
     sound = _MAKERS[drum](kit, rng)
     sound[-64:] *= np.linspace(1, 0, 64, dtype=np.float32)
-    return (sound / np.abs(sound).max()).astype(np.float32)
+    return (sound * (LEVELS[drum] / np.abs(sound).max())).astype(np.float32)
 
 
 def _time(seconds):

@@ -9,6 +9,7 @@ from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import N_SYLLABLES, SAMPLE_RATE, Player
 from dbn.datasets.synthetic.theory import lay_out
 from dbn.datasets.synthetic.truth import describe
+from dbn.errors import DatasetError
 
 # How much of a family's sound goes to the room; what is deep stays dry, as mixing engineers like it.
 SENDS = {"bass": 0.1, "drums": 0.4}
@@ -37,6 +38,17 @@ def render_clip(genre, artist_seed, clip_seed, seconds=30.0):
         Mono, at 22,050 Hz, within (-1, 1).
     truth : dict
         What there is to know about the clip: see `truth.describe`.
+
+    Raises
+    ------
+    DatasetError
+        A genre that is not in `GENRES`.
+
+    Examples
+    --------
+    >>> signal, truth = render_clip("reggae", artist_seed=(0, 500), clip_seed=3, seconds=10.0)
+    >>> len(signal), truth["genre"]
+    (220500, 'reggae')
     """
     stems, song, rng = render_stems(genre, artist_seed, clip_seed, seconds)
     signal = mix(stems, round(seconds * SAMPLE_RATE), song.studio, rng)
@@ -59,6 +71,8 @@ def render_stems(genre, artist_seed, clip_seed, seconds=30.0):
     rng : numpy.random.Generator
         The song's generator, for what is still to be drawn.
     """
+    if genre not in GENRES:
+        raise DatasetError(f"genre {genre!r}: there is a recipe for {', '.join(GENRES)} only")
     number = GENRES.index(genre)
     artist = draw_artist(genre, np.random.default_rng([number, 0, *np.atleast_1d(artist_seed)]))
     rng = np.random.default_rng([number, 1, *np.atleast_1d(artist_seed), *np.atleast_1d(clip_seed)])
@@ -174,14 +188,9 @@ def _drum(song, n_bars, timing, n_samples, rng):
     late = np.rint(timing.looseness * SAMPLE_RATE * rng.standard_normal(len(events))).astype(int)
     for (_, drum, velocity), start in zip(events, starts + late):
         if drum not in sounds:
-            sounds[drum] = drum_sound(drum, song.drummer.kit, rng) * np.float32(LEVELS[drum])
+            sounds[drum] = drum_sound(drum, song.drummer.kit, rng)
         _add(stem, sounds[drum] * np.float32(velocity), start)
     return stem
-
-
-# Peaks of the drums beside each other.
-LEVELS = {"kick": 1.0, "snare": 0.75, "clap": 0.6, "cowbell": 0.25, "hat": 0.3, "open hat": 0.3, "ride": 0.22,
-          "crash": 0.35, "shaker": 0.25, "tambourine": 0.3, "rim": 0.45, "tom": 0.7, "conga": 0.35}
 
 
 def _add(stem, note, start):
@@ -193,7 +202,8 @@ def _add(stem, note, start):
 
 def _add_stem(stems, instrument, family, stem, level):
     """Put a part at its level in dB, measured where it sounds, beside what the same instrument already plays."""
-    sounding = stem[stem != 0]
+    # Of the silence before and between notes a filter leaves traces that are not zero.
+    sounding = stem[np.abs(stem) > 1e-4 * np.abs(stem).max()]
     if len(sounding):
         stem = stem * np.float32(10 ** (level / 20) / rms(sounding))
         stems[instrument, family] = stems.get((instrument, family), 0) + stem

@@ -2,9 +2,13 @@
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 from dbn.datasets.synthetic.theory import PITCH_NAMES
 
+# Instruments that need a socket (beside synthesisers and distorted guitars).
+AMPLIFIED = {"drum machine", "electric bass", "slapped bass", "synth bass", "sub bass", "electric piano",
+             "clean guitar", "muted guitar", "slide guitar", "organ"}
+FOUR_ON_THE_FLOOR = ("four on the floor", "disco sixteenths", "dance pop", "steppers")
 MINOR_MODES = ("minor", "dorian", "phrygian", "harmonic minor", "minor pentatonic")
 
-# Tag -> whether it holds for a truth (without its tags). The genres are tags as well.
+# Tag -> whether it holds for a truth. (The genre, and each of `instruments`, can serve as a tag beside these.)
 TAGS = {
     "drums": lambda truth: "drums" in truth["families"],
     "drum machine": lambda truth: "drum machine" in truth["instruments"],
@@ -88,8 +92,3 @@ def describe(genre, song, sounding):
     }
     truth["tags"] = sorted(tag for tag, holds in TAGS.items() if holds(truth))
     return truth
-
-
-AMPLIFIED = {"drum machine", "electric bass", "slapped bass", "synth bass", "sub bass", "electric piano",
-             "clean guitar", "muted guitar", "slide guitar", "organ"}
-FOUR_ON_THE_FLOOR = ("four on the floor", "disco sixteenths", "dance pop", "steppers")
