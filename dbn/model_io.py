@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dbn.errors import DBNError, ModelFileError
+from dbn.errors import ModelFileError
 from dbn.files import atomic_path
 from dbn.scaling import Scaling
 
@@ -164,8 +164,7 @@ def load_model(path):
         raise
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, DBNError, ValueError, KeyError, TypeError, EOFError, RecursionError,
-            NotImplementedError, RuntimeError, zipfile.LargeZipFile) as error:
+    except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
         raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
     model = Model(weights, biases, visible_biases, meta["visible"], meta["output"], scaling, tuple(meta["classes"]),
                   meta["frame_settings"], meta["history"], meta["about"])
