@@ -117,9 +117,10 @@ class DBN:
         functions = []
         for rbm in self.rbm_layers:
             cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
-            lr_input = pytensor.In(lr, value=np.dtype(self.dtype).type(0.1), allow_downcast=True)
-            functions.append(function([index, lr_input], cost, updates=updates,
-                                      givens={self.x: minibatch(train_set_x, index, batch_size)}))
+            update = function([index, pytensor.In(lr, allow_downcast=True)], cost, updates=updates,
+                              givens={self.x: minibatch(train_set_x, index, batch_size)})
+            # compiled functions know no default arguments any more
+            functions.append(lambda index, lr=0.1, update=update: update(index, lr))
         return functions
 
     def build_finetune_functions(self, datasets, batch_size, learning_rate):
