@@ -176,7 +176,8 @@ def assert_distributed(samples, p):
     often = p * len(samples) >= 5
     observed, expected = counts[often], p[often] * len(samples)
     if not often.all():
-        observed, expected = np.append(observed, counts[~often].sum()), np.append(expected, len(samples) - expected.sum())
+        observed = np.append(observed, counts[~often].sum())
+        expected = np.append(expected, len(samples) - expected.sum())
     assert stats.chisquare(observed, expected).pvalue > 0.001
 
 
