@@ -46,6 +46,11 @@ class Profile:
     window_C: tuple = (1.0, 10.0, 100.0)
     window_gamma: tuple = (0.03, 0.1, 0.3, 1.0)  # over the number of features
 
+    # --- Figure 2 (§4.1 names t-SNE and nothing else) ---
+    figure2_frames: int = 2000            # of all test songs together, as many of each song
+    figure2_perplexity: float = 30.0      # about how many neighbours t-SNE keeps near a point
+    figure2_neighbours: int = 10          # nearest ones whose genre is compared
+
     # --- the network and its training (§3, §4.1, Table 1) ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
@@ -54,6 +59,7 @@ PROFILES = {
     # A few seconds of training on 60 clips of 6 s.
     "smoke": Profile(
         clips_per_genre=6, clip_seconds=6.0, svm_frames=500, frame_gamma=(0.3, 1.0), window_C=(1.0, 10.0),
+        figure2_frames=300,
         training=TrainingSettings(pretrain_epochs=1, finetune_epochs=5, shard_frames=100_000)),
 
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
