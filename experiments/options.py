@@ -1,5 +1,6 @@
 """The options that all scripts share, and how a script ends."""
 import argparse
+import shlex
 import sys
 import warnings
 from dataclasses import fields, replace
@@ -56,7 +57,8 @@ def parse(description, argv=None):
     -------
     argparse.Namespace
         ``dataset``, ``root``, ``seed``, ``repeats``, ``jobs``, ``out`` (a path), ``split`` and ``profile``, a
-        :class:`experiments.profiles.Profile` with the changes that were asked for; ``profile_name``.
+        :class:`experiments.profiles.Profile` with the changes that were asked for; ``profile_name``; ``argv``, the
+        arguments as they were given.
     """
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -77,6 +79,11 @@ def parse(description, argv=None):
     options = _with_profile(parser.parse_args(argv))
     options.argv = list(argv)
     return options
+
+
+def command(script, argv):
+    """The line to copy into a shell that runs ``experiments/<script>.py`` with these arguments."""
+    return shlex.join(["python", "-m", f"experiments.{script}", *argv])
 
 
 def _with_profile(options):

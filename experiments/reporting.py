@@ -1,12 +1,16 @@
 """From rows to the files a reader opens: JSON, Markdown, and the lines printed on the terminal."""
 import json
-import shlex
+import platform
 from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
 
 import numpy as np
+from joblib import cpu_count
 
 from dbn.files import atomic_path
 from dbn.stats import wilson_interval
+from experiments.options import command
 
 SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
                   "not comparable with the paper's numbers.")
@@ -45,12 +49,24 @@ def mean_text(value):
 
 
 def table_result(table, options, corpora, runs, rows, seconds, versions):
-    """What every table's JSON holds: a dict with the keys of ARCHITECTURE, and the command that makes it again."""
+    """What every table's JSON holds: a dict with the keys of ARCHITECTURE, and how, when and where it was made."""
     return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
             "repeats": options.repeats, "n_songs": runs[0].n_songs(), "rows": rows,
             "settings": asdict(corpora.profile), "seconds": seconds, "versions": versions,
             "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped],
-            "command": shlex.join(["python", "-m", f"experiments.{table}", *options.argv])}
+            "command": command(table, options.argv),
+            "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
+
+
+def machine():
+    """What computed: a dict of ``cpu``, ``cores`` (that this process may use) and ``system``."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {"cpu": models[0] if models else platform.processor() or platform.machine(), "cores": cpu_count(),
+            "system": platform.platform()}
 
 
 def heading(result, title):
@@ -62,6 +78,15 @@ def heading(result, title):
     return (f"## {title}; {corpus}, profile {result['profile']}\n\n"
             f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
             "Accuracy with its 95 % Wilson interval.")
+
+
+def value_text(value):
+    """A number of any size, or a text, as a table shows it; "none" for None."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 or value.is_integer() else f"{value:.4g}"
+    return str(value)
 
 
 def markdown_table(header, rows):
@@ -85,7 +110,7 @@ def write_table(out, result, text):
         The run's folder.
     result : dict
         With the keys of ARCHITECTURE's JSON: ``table``, ``dataset``, ``profile``, ``seed``, ``n_songs``, ``rows``,
-        ``settings``, ``seconds``, ``versions``, ``skipped``.
+        ``settings``, ``seconds``, ``versions``, ``skipped``; see :func:`table_result`.
     text : str
         The table in Markdown with its heading.
     """

@@ -4,7 +4,8 @@ import numpy as np
 from experiments import paper, pictures
 from experiments.options import parse, run_script
 from experiments.pipeline import prepared_runs, versions
-from experiments.reporting import accuracy_row, heading, interval_text, markdown_table, table_result, write_table
+from experiments.reporting import (accuracy_row, heading, interval_text, markdown_table, table_result, value_text,
+                                   write_table)
 
 TITLE = "Table 1: the network"
 
@@ -87,17 +88,9 @@ def as_markdown(result):
     """The table with the paper's column beside ours."""
     rows = []
     for row in result["rows"]:
-        ours = interval_text(row) + f", {row['n_test']} songs" if "ci95" in row else _text(row["value"])
+        ours = interval_text(row) + f", {row['n_test']} songs" if "ci95" in row else value_text(row["value"])
         rows.append([row["name"], ours, "" if row["paper"] is None else row["paper"]])
     return f"{heading(result, TITLE)}\n\n{markdown_table(['', 'ours', 'paper (GTZAN)'], rows)}"
-
-
-def _text(value):
-    if value is None:
-        return "none"
-    if isinstance(value, float):
-        return f"{value:,.0f}" if value >= 1000 or value == int(value) else f"{value:.4g}"
-    return str(value)
 
 
 def draw(options, corpora, runs):
