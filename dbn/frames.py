@@ -255,8 +255,8 @@ class FrameSet:
 
     @property
     def segment_labels(self):
-        """Class number of each segment's first frame, which for songs is the song's; int32 [n_segments]."""
-        return self.labels[self._bounds[:-1]]
+        """Class number of each segment's first frame, which for songs is the song's; int32 [n_segments], or None."""
+        return None if self.labels is None else self.labels[self._bounds[:-1]]
 
     @classmethod
     def from_store(cls, store, names, scaling=None):

@@ -203,7 +203,7 @@ def _read_array(archive, name, ndim, kinds="f"):
         if read_header is None:
             raise ValueError(f"{name} is in format {version}")
         shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER_BYTES)
-        if dtype.kind not in kinds or len(shape) != ndim:
+        if dtype.kind not in kinds or len(shape) != ndim or min(shape, default=0) < 0:
             raise ValueError(f"{name} is {dtype} of shape {shape}")
         n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
         if n_bytes > info.file_size:
