@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from typing import Callable
 
 import numpy as np
-from joblib import effective_n_jobs
 from tqdm import tqdm
 
 from dbn.files import atomic_path
@@ -109,7 +108,7 @@ def _answers(run, table, examples_of, grid, jobs):
             continue
         started = time.monotonic()
         svm, log = select(examples.train_x[name], examples.train_y, examples.valid_songs[name],
-                          examples.valid_labels, grid, jobs=effective_n_jobs(jobs))
+                          examples.valid_labels, grid, jobs=jobs)
         chosen = time.monotonic()
         songs = tqdm(examples.test_songs, desc=f"{name}, test songs", unit=" songs", disable=None)
         predicted = [str(vote(svm.predict(examples.of_song(song)[name]))) for song in songs]

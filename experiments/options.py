@@ -6,6 +6,8 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
+from joblib import effective_n_jobs
+
 from dbn.errors import DBNError
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
@@ -109,6 +111,7 @@ def _with_profile(options):
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
     if options.jobs == 0 or options.jobs < -1:
         raise DBNError(f"--jobs is {options.jobs}: give the number of processes, or -1 for one a core")
+    options.jobs = effective_n_jobs(options.jobs)
     return options
 
 

@@ -13,7 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed, effective_n_jobs, parallel_config
+from joblib import Parallel, delayed, parallel_config
 
 from dbn import __version__, splits
 from dbn.datasets import folder, gtzan, identical, synthetic
@@ -218,7 +218,7 @@ def prepared_runs(options):
     corpora.store  # made here, with all processes, not by each worker
     if len(runs) > 1:
         with parallel_config("loky", inner_max_num_threads=1):
-            Parallel(n_jobs=min(len(runs), effective_n_jobs(options.jobs)))(
+            Parallel(n_jobs=min(len(runs), options.jobs))(
                 delayed(_train)(options, run.seed) for run in runs)
     return corpora, runs
 
