@@ -18,7 +18,7 @@ ARGS    ?=
 BIN     := $(VENV)/bin
 OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
-EXPERIMENTS := table1 figure1 figure2
+EXPERIMENTS := table1 figure1 figure2 report
 
 .PHONY: help setup reproduce test lint clean $(EXPERIMENTS)
 
@@ -44,6 +44,7 @@ $(BIN)/.dbn-test: setup.cfg setup.py $(BIN)/.venv
 
 reproduce: setup
 	$(BIN)/python -m experiments.table1 $(OPTIONS)
+	$(BIN)/python -m experiments.report $(OPTIONS)
 
 $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
