@@ -70,10 +70,10 @@ def summary(options, corpora, runs):
 
 
 def _rate(models, **which):
-    """Frames a second at the median epoch of `which` records, so that compilation is left out; None without any."""
+    """Frames a second at the median of the epochs after the first, which waits for the compiler; None without any."""
     rates = []
     for model in models:
-        seconds = [record["seconds"] for record in model.history if which.items() <= record.items()]
+        seconds = [record["seconds"] for record in model.history if which.items() <= record.items()][1:]
         if seconds:
             rates.append(model.about["n_frames"]["train"] / np.median(seconds))
     return float(np.mean(rates)) if rates else None

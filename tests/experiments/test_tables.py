@@ -1,0 +1,208 @@
+"""The scripts of Tables 1 to 3, end to end on the smoke profile."""
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dbn.audio import dft_magnitudes, load_audio
+from dbn.model_io import load_model
+from dbn.splits import read_split
+from dbn.stats import mcnemar_exact, wilson_interval
+from experiments import paper, table1, table2, table3
+
+REPOSITORY = Path(__file__).parents[2]
+KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
+
+
+def script(name, *arguments, **options):
+    """Start a script as a user would."""
+    return subprocess.Popen([sys.executable, "-m", f"experiments.{name}", *arguments], cwd=REPOSITORY, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
+
+
+def smoke(out, *arguments):
+    return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *arguments]
+
+
+def read(out, table):
+    return json.loads((Path(out) / f"{table}.json").read_text())
+
+
+def model_of(out, seed=0):
+    path, = (Path(out) / f"seed-{seed}").glob("dbn-*/model.npz")
+    return path
+
+
+def parameters(path):
+    model = load_model(path)
+    return [*model.weights, *model.biases, *model.visible_biases]
+
+
+def test_table1_is_what_its_parts_give(smoke_run):
+    """The song accuracy, computed anew from the audio files and the model file."""
+    result, model = read(smoke_run, "table1"), load_model(model_of(smoke_run))
+    assert KEYS <= set(result)
+    assert {row["name"]: row["paper"] for row in result["rows"] if row["paper"] is not None} == paper.TABLE1
+    split = read_split(smoke_run / "seed-0" / "split.csv")
+    assert result["n_songs"] == {"train": 30, "valid": 10, "test": 20}
+    correct = []
+    for name in split.test:
+        genre = name.split(".")[0]
+        frames = dft_magnitudes(load_audio(smoke_run / "corpus" / "genres" / genre / f"{name}.wav"))
+        correct.append(model.classes[model.predict_proba(frames).mean(axis=0).argmax()] == genre)
+    row, = (row for row in result["rows"] if row["name"] == "Classification accuracy")
+    assert (row["accuracy"], row["n_test"]) == (np.mean(correct), 20)
+    assert tuple(row["ci95"]) == wilson_interval(sum(correct), 20)
+    text = (smoke_run / "table1.md").read_text()
+    assert "synthetic" in text.lower() and f"{row['accuracy']:.3f}" in text
+    assert all((smoke_run / f"table1-{picture}.png").stat().st_size > 5000 for picture in ("confusion", "learning"))
+
+
+def test_second_run_makes_nothing_again(smoke_run, capsys):
+    made = {path: path.stat().st_mtime_ns for folder in ("corpus", "frames", "seed-0")
+            for path in (smoke_run / folder).rglob("*") if path.is_file() and path.name != "split.csv"}
+    before = read(smoke_run, "table1")["rows"]
+    table1.main(smoke(smoke_run))
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    assert read(smoke_run, "table1")["rows"] == before
+    assert "Classification accuracy" in capsys.readouterr().out
+
+
+def test_another_place_same_bits(smoke_run, tmp_path):
+    """Same seed, same bits, in a process of its own and with two jobs."""
+    process = script("table1", "--profile", "smoke", "--jobs", "2", "--out", str(tmp_path / "again"))
+    assert process.communicate()[1] == "" and process.returncode == 0
+    for ours, theirs in zip(parameters(model_of(smoke_run)), parameters(model_of(tmp_path / "again"))):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+def test_killed_and_started_again(smoke_run, tmp_path):
+    """SIGKILL during the corpus, the frames and the training; then the same bits as undisturbed."""
+    out = tmp_path / "killed"
+    moments = [lambda: list(out.glob("corpus/genres/*/*.wav")), lambda: list(out.glob("frames/*")),
+               lambda: list(out.glob("seed-0/dbn-*"))]
+    for moment in moments:
+        process = script("table1", *smoke(out))
+        while not moment() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    table1.main(smoke(out))
+    for ours, theirs in zip(parameters(model_of(smoke_run)), parameters(model_of(out))):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("module, paper_accuracies", [(table2, paper.TABLE2), (table3, paper.TABLE3)],
+                         ids=["table2", "table3"])
+def test_comparison(smoke_run, module, paper_accuracies):
+    table = module.__name__.split(".")[-1]
+    module.main(smoke(smoke_run))
+    result = read(smoke_run, table)
+    assert KEYS <= set(result)
+    assert {row["name"]: row["paper"] for row in result["rows"]} == paper_accuracies
+    answers, = (json.loads(path.read_text()) for path in (smoke_run / "seed-0").glob(f"{table}-*.json"))
+    true = np.array(answers["true"])
+    assert [name.split(".")[0] for name in read_split(smoke_run / "seed-0" / "split.csv").test] == list(true)
+    mfcc_correct = true == np.array(answers["rows"]["MFCCs"]["predicted"])
+    for row in result["rows"]:
+        correct = true == np.array(answers["rows"][row["name"]]["predicted"])
+        assert (row["accuracy"], row["n_test"]) == (correct.mean(), 20)
+        assert np.mean(list(row["recall"].values())) == pytest.approx(row["accuracy"])  # two songs of every class
+        expected = None if row["name"] == "MFCCs" else mcnemar_exact(correct, mfcc_correct)
+        assert row["mcnemar_p_vs_mfcc"] == expected
+        log = answers["rows"][row["name"]]["log"]
+        best = max(log, key=lambda point: (point["song_accuracy"], point["example_accuracy"]))
+        assert (row["C"], row["gamma"]) == (best["C"], best["gamma"])
+    before = (smoke_run / f"{table}.json").read_text()
+    started = time.monotonic()
+    module.main(smoke(smoke_run))
+    assert json.loads(before)["rows"] == read(smoke_run, table)["rows"]
+    assert time.monotonic() > started
+    assert (smoke_run / f"{table}-confusion.png").stat().st_size > 5000
+
+
+def test_every_row_of_table2_has_the_same_frames(smoke_run):
+    from experiments.features import FeatureSets
+    from experiments.options import parse
+    from experiments.pipeline import Corpora, Run
+    run = Run(Corpora(parse("", smoke(smoke_run))), 0)
+    features = FeatureSets(run)
+    examples = table2.frame_examples(run, features)
+    assert len(examples.train_y) == run.profile.svm_frames
+    assert {len(x) for x in examples.train_x.values()} == {len(examples.train_y)}
+    np.testing.assert_array_equal(np.hstack([examples.train_x[f"Layer {i}"] for i in (1, 2, 3)]),
+                                  examples.train_x["All Layers"])
+    train = {song.name: song for song in features.songs(run.split.train)}
+    rows = np.concatenate([np.arange(song.start, song.stop) for song in train.values()])
+    among = features.at(rows)["MFCCs"]
+    assert all((among == frame).all(axis=1).any() for frame in examples.train_x["MFCCs"][::50])
+
+
+def test_two_seeds_are_pooled(smoke_run, tmp_path):
+    out = tmp_path / "two"
+    shutil.copytree(smoke_run, out)
+    table1.main(smoke(out, "--repeats", "2"))
+    result = read(out, "table1")
+    rows = {row["name"]: row for row in result["rows"]}
+    seeds = [rows[f"Classification accuracy, seed {seed}"] for seed in (0, 1)]
+    assert rows["Classification accuracy"]["n_test"] == 40 == sum(row["n_test"] for row in seeds)
+    assert rows["Classification accuracy"]["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in seeds]))
+    assert read_split(out / "seed-0" / "split.csv") != read_split(out / "seed-1" / "split.csv")
+
+
+def test_folder_of_ones_own_with_a_bad_file(smoke_run, tmp_path, capsys):
+    """Two classes, a split file, one damaged song: it is named, the rest goes on."""
+    root = tmp_path / "music"
+    for genre in ("blues", "metal"):
+        shutil.copytree(smoke_run / "corpus" / "genres" / genre, root / genre,
+                        ignore=shutil.ignore_patterns("*.json"))
+    (root / "blues" / "broken.wav").write_bytes(b"RIFF")
+    parts = ["train", "train", "valid", "valid", "test", "test"]
+    lines = [f"{genre}/{genre}.{i:05d}.wav,{part}" for genre in ("blues", "metal") for i, part in enumerate(parts)]
+    (tmp_path / "split.csv").write_text("\n".join(["track,part", *lines, "blues/broken.wav,test"]) + "\n")
+    arguments = smoke(tmp_path / "out", "--dataset", "folder", "--root", str(root), "--split",
+                      str(tmp_path / "split.csv"), "--pretrain-epochs", "0", "--finetune-epochs", "2",
+                      "--hidden-layers-sizes", "8,8,8")
+    table1.main(arguments)
+    result = read(tmp_path / "out", "table1")
+    assert result["n_songs"] == {"train": 4, "valid": 4, "test": 4}
+    assert [Path(entry["file"]).name for entry in result["skipped"]] == ["broken.wav"]
+    printed = capsys.readouterr().out
+    assert "broken.wav" in printed and "synthetic" not in printed.lower()
+    assert result["settings"]["training"]["hidden_layers_sizes"] == [8, 8, 8]
+
+
+BAD = {
+    "no root": (["--dataset", "gtzan"], "--root"),
+    "root of the synthetic corpus": (["--root", "x"], "--root"),
+    "no such folder": (["--dataset", "folder", "--root", "no/such"], "no/such"),
+    "no such split": (["--split", "no.csv"], "no.csv"),
+    "negative rate": (["--finetune-lr", "-1"], "finetune_lr"),
+    "no layers": (["--hidden-layers-sizes", "0"], "hidden_layers_sizes"),
+    "text for a number": (["--batch-size", "many"], "batch-size"),
+    "no jobs": (["--jobs", "0"], "--jobs"),
+    "no repeats": (["--repeats", "0"], "--repeats"),
+    "unknown scaling": (["--scaling", "other"], "other"),
+    "unknown visible units": (["--visible", "other"], "visible"),
+    "short clips": (["--clip-seconds", "-1"], "seconds"),
+    "diverging rate": (["--finetune-lr", "1e30"], "finetune_lr"),
+}
+
+
+@pytest.mark.parametrize("arguments, named", BAD.values(), ids=BAD.keys())
+def test_bad_options_end_with_a_message(smoke_run, tmp_path, monkeypatch, capsys, arguments, named):
+    from experiments.options import run_script
+    out = tmp_path / "out"
+    shutil.copytree(smoke_run, out)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as exit_status:
+        run_script(table1.main, smoke(out, *arguments))
+    assert exit_status.value.code == 2
+    message = capsys.readouterr().err
+    assert named in message and "Traceback" not in message
