@@ -15,7 +15,7 @@ from dbn.datasets.synthetic.genres import RECIPES
 from dbn.datasets.synthetic.instruments import INSTRUMENTS, Timbre, personal
 
 # Share of an artist's choices that come from a neighbouring genre; it sets how hard the corpus is.
-BORROWED = 0.04
+BORROWED = 0.06
 # Standard deviations: dB of a player's level, in the band and from song to song; dB of the tone controls.
 BAND_LEVEL, SONG_LEVEL, TONE = 1.5, 1.5, 1.5
 # Share of a band's players that sit out a song.

@@ -59,7 +59,7 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
         holds clips that were not made here (nobody's GTZAN is written over).
     """
     settings = {"corpus": "synthetic", "generator_version": GENERATOR_VERSION, "clips_per_genre": clips_per_genre,
-                "seconds": seconds, "seed": seed, "artists_per_genre": artists_per_genre, "genres": list(GENRES),
+                "seconds": float(seconds), "seed": seed, "artists_per_genre": artists_per_genre, "genres": list(GENRES),
                 "sample_rate": SAMPLE_RATE}
     _check_settings(settings, jobs)
     directory = Path(directory)
