@@ -18,7 +18,8 @@ ARGS    ?=
 BIN     := $(VENV)/bin
 OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
-EXPERIMENTS := table1 figure1 figure2 report
+# in the order in which each uses what the one before has made
+EXPERIMENTS := table1 table2 table3 figure1 figure2 report
 
 .PHONY: help setup reproduce test lint clean $(EXPERIMENTS)
 
@@ -43,8 +44,7 @@ $(BIN)/.dbn-test: setup.cfg setup.py $(BIN)/.venv
 	@touch $@ $(BIN)/.dbn
 
 reproduce: setup
-	$(BIN)/python -m experiments.table1 $(OPTIONS)
-	$(BIN)/python -m experiments.report $(OPTIONS)
+	@for experiment in $(EXPERIMENTS); do $(BIN)/python -m experiments.$$experiment $(OPTIONS) || exit $$?; done
 
 $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)

@@ -18,6 +18,10 @@ DATASETS = ("synthetic", "gtzan", "folder")
 _NO_OPTIONS = ("training", "split", "corpus_seed")
 
 
+def _path(text):
+    return Path(text).expanduser()
+
+
 def _tuple_of(kind):
     def parse_tuple(text):
         return tuple(kind(part) for part in text.split(","))
@@ -65,12 +69,12 @@ def parse(description, argv=None):
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
-    parser.add_argument("--root", type=Path, help="the corpus's folder (gtzan, folder)")
+    parser.add_argument("--root", type=_path, help="the corpus's folder (gtzan, folder)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo", help="how large the experiment is")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
     parser.add_argument("--repeats", type=int, default=1, help="seeds to run, from --seed on; their songs are pooled")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one a core")
-    parser.add_argument("--out", type=Path, help="where results go (default: results/<dataset>-<profile>)")
+    parser.add_argument("--out", type=_path, help="where results go (default: results/<dataset>-<profile>)")
     parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
                                         "(default: the profile's)")
     _add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
