@@ -6,7 +6,7 @@ shard by shard, in an order that depends on the seed alone.
 import hashlib
 import json
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -148,6 +148,10 @@ class _EpochRunner:
                 bar.update(len(rows))
         return total / self.frames.n_frames
 
+    def close(self):
+        """Let go of the data, which the compiled function would hold until the garbage collector finds its graph."""
+        self.data_x.set_value(np.zeros((0, self.frames.n_features), dtype=self.data_x.type.dtype), borrow=True)
+
     def _shards(self, rng):
         if self.loaded:
             yield
@@ -156,7 +160,10 @@ class _EpochRunner:
             self.data_x.set_value(x, borrow=True)
             self.data_y.set_value(y, borrow=True)
             self.loaded = len(x) == self.frames.n_frames
+            del x, y
             yield
+            if not self.loaded:
+                self.close()  # before the next shard is read, so that there is never more than one
 
 
 def pretrain(dbn, frames, settings, checkpoint, progress=True):
@@ -212,10 +219,10 @@ def _layer_inputs(dbn, layer, frames, folder):
 
 
 def _pretrain_layer(dbn, layer, inputs, settings, checkpoint, progress):
-    runner = _EpochRunner(inputs, settings, dbn.dtype)
-    run_epoch = dbn.pretraining_epoch(layer, runner.data_x, settings.k)
     total = settings.pretrain_epochs * inputs.n_frames
-    with _bar(f"pre-training layer {layer + 1}", total, checkpoint.epoch * inputs.n_frames, progress) as bar:
+    with closing(_EpochRunner(inputs, settings, dbn.dtype)) as runner, \
+            _bar(f"pre-training layer {layer + 1}", total, checkpoint.epoch * inputs.n_frames, progress) as bar:
+        run_epoch = dbn.pretraining_epoch(layer, runner.data_x, settings.k)
         for epoch in range(checkpoint.epoch, settings.pretrain_epochs):
             dbn.theano_rng.reseed([settings.seed, SAMPLING, layer, epoch])
             cost = runner.run(run_epoch, settings.pretrain_lr, layer, epoch, bar)
@@ -258,10 +265,10 @@ def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True):
         checkpoint.values = checkpoint.best_values = dbn.get_values()
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs",
                        patience=10 * per_epoch if settings.patience is None else settings.patience)
-    runner = _EpochRunner(train_set, settings, dbn.dtype)
-    run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y)
     total = settings.finetune_epochs * train_set.n_frames
-    with _bar("fine-tuning", total, checkpoint.epoch * train_set.n_frames, progress) as bar:
+    with closing(_EpochRunner(train_set, settings, dbn.dtype)) as runner, \
+            _bar("fine-tuning", total, checkpoint.epoch * train_set.n_frames, progress) as bar:
+        run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y)
         while checkpoint.epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
             epoch = checkpoint.epoch
             cost = runner.run(run_epoch, settings.finetune_lr, dbn.n_layers, epoch, bar)
