@@ -1,5 +1,6 @@
 """The options of a training run, each with its default and its reason (paper §4.1, Table 1)."""
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -60,14 +61,23 @@ class TrainingSettings:
         for name, choices in (("visible", ("bernoulli", "gaussian")), ("output", ("softmax", "sigmoid"))):
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
+        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes)}
         for name, least in (("pretrain_epochs", 0), ("finetune_epochs", 0), ("k", 1), ("batch_size", 1),
                             ("shard_frames", 1), ("seed", 0), ("patience", 1)):
             value = getattr(self, name)
-            if not (_is_integer(value) and value >= least) and not (name == "patience" and value is None):
+            if name == "patience" and value is None:
+                continue
+            if not (_is_integer(value) and value >= least):
                 raise TrainingError(f"{name} is {value!r}: give an integer of at least {least}")
+            plain[name] = int(value)
         for name in ("pretrain_lr", "finetune_lr", "patience_increase", "improvement_threshold"):
-            if not (np.isreal(getattr(self, name)) and 0 < getattr(self, name) < np.inf):
-                raise TrainingError(f"{name} is {getattr(self, name)!r}: give a positive number")
+            value = getattr(self, name)
+            if not (isinstance(value, Real) and 0 < value < np.inf):
+                raise TrainingError(f"{name} is {value!r}: give a positive number")
+            plain[name] = float(value)
+        # a sweep draws its settings with NumPy, whose numbers cannot be written as JSON
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
 
 def _is_integer(value):
