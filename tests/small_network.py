@@ -2,6 +2,8 @@
 import numpy as np
 
 from dbn.dbn import DBN
+from dbn.frames import FrameSet
+from dbn.settings import TrainingSettings
 from dbn.streams import RandomStreams
 
 N_INS, HIDDEN, N_OUTS, BATCH_SIZE = 8, (6, 5), 3, 10
@@ -25,3 +27,48 @@ def network(dtype="float32", seed=0, **options):
         if not param.get_value().any():
             param.set_value(rng.normal(scale=0.3, size=param.get_value().shape).astype(dtype))
     return dbn
+
+
+def settings(**changes):
+    """A short training run of the small network."""
+    options = {"hidden_layers_sizes": HIDDEN, "pretrain_lr": 0.05, "pretrain_epochs": 3, "finetune_lr": 1.0,
+               "finetune_epochs": 6, "batch_size": BATCH_SIZE, "patience": 10_000}
+    return TrainingSettings(**(options | changes))
+
+
+def training_sets():
+    """Sets of 120 and 60 frames to train and validate on."""
+    return [FrameSet.from_arrays(*examples(n, seed), segment_length=20) for n, seed in ((120, 1), (60, 2))]
+
+
+def replace_compiled(monkeypatch):
+    """Let the loops run without a compiler, which takes seconds a run.
+
+    What stands in for an epoch depends on the same things: the rows, their order, minibatches, rate and draws.
+    """
+    def epoch(network, params, data):
+        def run(order, batch_size, lr):
+            draw = network.theano_rng.generator.get_value().random()
+            for start in range(0, len(order), batch_size):
+                mean = data.get_value()[order[start:start + batch_size]].mean()
+                for param in params:
+                    value = param.get_value()
+                    param.set_value((0.9 * value + 0.1 * lr * (mean + draw)).astype(value.dtype))
+            return float(mean)
+        return run
+
+    def pretraining_epoch(self, layer, data, k=1):
+        return epoch(self, self.rbm_layers[layer].params, data)
+
+    def means(self, layer, x):
+        return 1 / (1 + np.exp(-x @ self.params[2 * layer].get_value() - self.params[2 * layer + 1].get_value()))
+
+    def predict(self, x):
+        for layer in range(len(self.params) // 2):
+            x = means(self, layer, x)
+        return x
+
+    monkeypatch.setattr(DBN, "pretraining_epoch", pretraining_epoch)
+    monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y: epoch(self, self.params, x))
+    monkeypatch.setattr(DBN, "propup_function", lambda self, layer: lambda x: means(self, layer, x))
+    monkeypatch.setattr(DBN, "prediction_function", lambda self: lambda x: predict(self, x))
