@@ -5,11 +5,11 @@ from xml.etree import ElementTree
 
 from dbn.errors import DBNError
 
-# two picture dots on a CSS pixel: sharp on a dense screen and in print, and two pictures abreast on a wide one
+# picture dots on a CSS pixel: sharp on a dense screen and in print
 DOTS_A_PIXEL = 1.5
 
-# a picture wider than this many times its height is scrolled on a phone rather than shrunk until nobody can read it
-WIDE = 2.0
+# CSS pixels; a wider picture is scrolled on a phone rather than shrunk until nobody can read it
+WIDE = 640
 
 
 def element(tag, *children, **attributes):
@@ -89,11 +89,10 @@ def picture(path, text):
         raise DBNError(f"{path}: cannot be read: {error.strerror or error}") from error
     if data[:8] != b"\x89PNG\r\n\x1a\n" or len(data) < 24:
         raise DBNError(f"{path}: not a PNG picture; delete it and make it again")
-    width, height = struct.unpack(">II", data[16:24])
+    width, height = (round(dots / DOTS_A_PIXEL) for dots in struct.unpack(">II", data[16:24]))
     image = element("img", src="data:image/png;base64," + base64.b64encode(data).decode(), alt=text,
-                    width=round(width / DOTS_A_PIXEL), height=round(height / DOTS_A_PIXEL),
-                    class_="wide" if width > WIDE * height else None)
-    return element("figure", element("div", image, class_="scroll"), element("figcaption", text))
+                    width=width, height=height, class_="wide" if width > WIDE else None)
+    return element("figure", element("div", image, class_="scroll"), element("figcaption", text, aria_hidden="true"))
 
 
 def accuracy_mark(accuracy, interval, paper):
