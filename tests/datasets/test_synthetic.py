@@ -165,6 +165,12 @@ def test_truth_names_what_sounds(genre):
     assert ("drums" in told["tags"]) == any(family == "drums" and share[name] > 10 ** -3.5 for name, family in stems)
 
 
+def test_what_nobody_could_hear_is_not_named():
+    noise = np.random.default_rng(0).standard_normal((3, RATE), np.float32)
+    stems = {("piano", "keys"): noise[0], ("flute", "winds"): noise[1] * 0.1, ("banjo", "banjo"): noise[2] * 0.001}
+    assert render._sounding(stems) == [("piano", "keys"), ("flute", "winds")]
+
+
 @pytest.mark.parametrize("genre", ["rock", "reggae", "hiphop", "disco"])
 def test_basses_are_deep_and_drums_are_struck(genre):
     for artist in range(4):
