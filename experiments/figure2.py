@@ -158,11 +158,12 @@ def make_panels(run, drawn, jobs=1):
     profile = run.profile
     with parallel_config("loky", inner_max_num_threads=1):
         return Parallel(n_jobs=jobs)(
-            delayed(_panel)(name, x, drawn, profile.figure2_perplexity, profile.figure2_neighbours, run.seed)
+            delayed(make_panel)(name, x, drawn, profile.figure2_perplexity, profile.figure2_neighbours, run.seed)
             for name, x in representations(run, drawn).items())
 
 
-def _panel(name, x, drawn, perplexity, n_neighbours, seed):
+def make_panel(name, x, drawn, perplexity, n_neighbours, seed):
+    """The :class:`Panel` of one representation `x` float32 [n, d] of the `drawn` frames."""
     points = embed(x, perplexity, seed)
     row = {"name": name, "dimensions": x.shape[1]}
     for where, coordinates in (("space", x), ("plane", points)):
@@ -246,7 +247,7 @@ def draw(panels, drawn, classes, heading):
     -------
     matplotlib.figure.Figure
     """
-    n_columns = 3 if len(panels) > 4 else 2
+    n_columns = 2 if len(panels) == 4 else min(len(panels), 3)
     n_rows = -(-len(panels) // n_columns)
     figure, grid = plt.subplots(n_rows, n_columns, figsize=(3.6 * n_columns, 0.9 + 4.1 * n_rows),
                                 layout="constrained", squeeze=False)
@@ -271,12 +272,12 @@ def style(label, size):
     """Colour and marker, of `size` in points, of a class number: different for the first hundred classes."""
     marker = MARKERS[(label + label // len(COLOURS)) % len(MARKERS)]
     return {"color": COLOURS[label % len(COLOURS)], "marker": marker, "markersize": size * SIZES.get(marker, 1),
-            "markeredgewidth": 0.3, "markeredgecolor": "white"}
+            "markeredgewidth": 0.04 * size, "markeredgecolor": "white"}
 
 
 def _draw_points(axes, points, labels, order):
     """Points in `order`, in parts so that each part of a class lies among the others."""
-    size = float(np.clip(120 / np.sqrt(len(points)), 2.5, 6))
+    size = float(np.clip(130 / np.sqrt(len(points)), 3, 6))
     for part in np.array_split(order, 10):
         for label in np.unique(labels[part]):
             x, y = points[part[labels[part] == label]].T
