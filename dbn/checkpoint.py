@@ -1,7 +1,6 @@
 """The state of a training run on disk: what a killed run goes on from."""
 import json
 import time
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +83,10 @@ class Checkpoint:
         self._last_save = time.monotonic()
         if self.directory is None:
             return
-        state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
-                 "numbers": self.numbers, "history": self.history}
         arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
         arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
+        state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
+                 "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
         with atomic_path(self.path) as path:
             np.savez(path, state=np.array(json.dumps(state)), **arrays)
         with atomic_path(self.directory / "history.jsonl") as path:
@@ -98,17 +97,18 @@ class Checkpoint:
         try:
             with np.load(self.path, allow_pickle=False) as stored:
                 state = json.loads(stored["state"].item())
-                arrays = {name: stored[name] for name in stored.files}
-            known = state["format"] == FORMAT
-            fingerprint = state["fingerprint"]
-        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+                arrays = {name: stored[name] for name in stored.files if name != "state"}
+            known, fingerprint = state["format"] == FORMAT, state["fingerprint"]
+            if known and len(arrays) != state["n_arrays"]:
+                raise ValueError("arrays are missing")
+            stage, epoch, numbers, history = (state[name] for name in ("stage", "epoch", "numbers", "history"))
+        except Exception as error:  # of damaged bytes: the readers of archives and headers raise a dozen kinds
             raise TrainingError(f"{self.path}: not a readable checkpoint ({error}); {advice}") from error
         if not known:
             raise TrainingError(f"{self.path}: written by another version of this program; {advice}")
         if fingerprint != self.fingerprint:
             raise TrainingError(f"{self.path}: belongs to a run with other settings or other data; "
                                 f"choose another folder, or {advice}")
-        self.stage, self.epoch = state["stage"], state["epoch"]
-        self.numbers, self.history = state["numbers"], state["history"]
+        self.stage, self.epoch, self.numbers, self.history = stage, epoch, numbers, history
         self.values = [arrays[f"value_{i}"] for i in range(len(arrays)) if f"value_{i}" in arrays]
         self.best_values = [arrays[f"best_{i}"] for i in range(len(arrays)) if f"best_{i}" in arrays]

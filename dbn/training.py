@@ -196,6 +196,8 @@ def pretrain(dbn, frames, settings, checkpoint, progress=True):
         folder = checkpoint.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for layer in range(checkpoint.stage, dbn.n_layers):
             _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, checkpoint, progress)
+            # means that lie there already are of other parameters: of a run that was killed, its checkpoint deleted
+            _means_path(folder, layer).unlink(missing_ok=True)
             checkpoint.next_stage()
         for layer in range(dbn.n_layers):
             _means_path(folder, layer).unlink(missing_ok=True)
