@@ -72,7 +72,7 @@ def pairs(items, class_=None):
 
 def command_block(*lines):
     """Lines to copy into a shell."""
-    return element("pre", element("code", "\n".join(lines)))
+    return element("pre", *(element("code", f"{line}\n") for line in lines))
 
 
 def picture(path, text):

@@ -47,7 +47,7 @@ def write_report(out, argv):
     results = load_results(out)
     if not results:
         raise DBNError(f"{out}: no results to report yet; make the first with\n  {command('table1', argv)}")
-    entries = [*filter(lambda entry: entry.name in results or _has_script(entry.name), RESULTS),
+    entries = [*(entry for entry in RESULTS if is_made(entry, results.get(entry.name), out) or _has_script(entry.name)),
                *(_unlisted(name, out) for name in results if name not in ORDER)]
     labels = {entry.name: entry.label for entry in entries}
     results = {labels[name]: result for name, result in results.items()}
@@ -150,10 +150,10 @@ def _versions(result):
 
 
 def _duration(seconds):
-    minutes, hours = round(seconds / 60), int(seconds // 3600)
     if seconds < 90:
         return f"{seconds:.1f} s"
-    return f"{minutes} min" if seconds < 5400 else f"{hours} h {round(seconds % 3600 / 60)} min"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
 def contents(entries):
@@ -171,8 +171,8 @@ def reading_guide():
     """What the columns and the strips mean."""
     yield element("h2", "How to read this")
     yield element("p", "“Ours” stands beside “paper”. An accuracy is a share of test songs, with its 95 % Wilson "
-                       "interval in brackets: with this many songs, values inside it cannot be told apart. p belongs "
-                       "to McNemar's exact test on the same songs: how likely a difference from MFCCs at least this "
+                       "interval in brackets: these songs are compatible with every value inside it. p belongs to "
+                       "McNemar's exact test on the same songs: how likely a difference from MFCCs at least this "
                        "large is, were both equally good.")
     yield element("p", "In the strips from 0 to 1 the dot is ours, the pale bar its interval, the upright stroke the "
                        "paper's accuracy.")
@@ -224,7 +224,7 @@ def command_of(name, result, results):
 def row_tables(rows):
     """The rows as a table, and each of their dicts (as the recall of each class) as one of its own."""
     keys = list(dict.fromkeys(key for row in rows for key, value in row.items() if value is not None))
-    dicts = [key for key in keys if any(isinstance(row.get(key), dict) for row in rows)]
+    dicts = [key for key in keys if all(isinstance(row.get(key), (dict, type(None))) for row in rows)]
     columns = [("", lambda row: row.get("name", ""))]
     if {"value", "accuracy"} & set(keys):
         columns.append(("ours", _ours))
@@ -265,7 +265,9 @@ def _cell(value, decimals=None):
         return ""
     if isinstance(value, (list, tuple)):
         return ", ".join(_cell(part, decimals) for part in value)
-    return value_text(value) if decimals is None or isinstance(value, str) else f"{value:.{decimals}f}"
+    if decimals is None or not isinstance(value, (int, float)):
+        return value_text(value)
+    return f"{value:.{decimals}f}"
 
 
 # --- the end of the page ---

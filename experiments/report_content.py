@@ -91,7 +91,8 @@ def deviations(result):
     training = unknown | result.get("settings", {}).get("training", {})
     patience = training["patience"] or "ten epochs of"
     return [
-        ("Data set", f"The paper's is GTZAN, 1,000 clips of 30 s; here {DATASETS.get(result.get('dataset'), '')}."),
+        ("Data set", "The paper's is GTZAN, 1,000 clips of 30 s; here "
+                     f"{DATASETS.get(result.get('dataset'), 'another')}."),
         ("Split", "The paper's is 50/20/30 % of the songs, drawn we do not know how. Ours: "
                   f"{SPLITS.get(settings['split'], settings['split'])}; it is kept in seed-<n>/split.csv."),
         ("Frames", "The paper names no window for the DFT; ours: "

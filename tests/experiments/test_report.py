@@ -1,0 +1,307 @@
+"""The report: every number of the results on one page that needs no other file."""
+import base64
+import json
+import re
+import shlex
+import struct
+import subprocess
+import sys
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from dbn.errors import DBNError
+from experiments import report
+from experiments.page import element, picture
+from experiments.report_content import RESULTS
+from experiments.reporting import SYNTHETIC_NOTE
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def _chunk(kind, data):
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# six grey dots in two rows, written from the PNG specification
+PNG = (b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
+       + _chunk(b"IDAT", zlib.compress(b"\0\x10\x20\x30\0\x40\x50\x60")) + _chunk(b"IEND", b""))
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+HOSTILE = "<script>alert('x')</script>&amp;\"'"
+
+
+class Page(HTMLParser):
+    """The tables (lists of rows of cell texts), tags with their attributes and text; unbalanced tags fail."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text(encoding="utf-8")
+        self.open, self.tags, self.tables, self.text, self.ids = [], [], [], "", []
+        self.feed(self.source)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.tags.append((tag, attributes))
+        self.ids += [attributes["id"]] if "id" in attributes else []
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("th", "td"):
+            self.tables[-1][-1].append("")
+
+    def handle_endtag(self, tag):
+        assert self.open and self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.text += data
+        if "td" in self.open or "th" in self.open:
+            self.tables[-1][-1][-1] += data
+
+    def row(self, name, column="ours"):
+        """Cells of the row with this name, by column, of the first table that has such a column."""
+        for header, *rows in self.tables:
+            for cells in rows:
+                if cells[0] == name and column in header:
+                    return dict(zip(header, cells))
+        raise AssertionError(f"no row {name} with {column}")
+
+    def of(self, tag):
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+def table(name, rows, dataset="gtzan", **changes):
+    """What a script writes, made up."""
+    arguments = f"--dataset {dataset} --root 'my music' --profile paper --seed 3 --repeats 2 --n-mfcc 13"
+    return {"table": name, "dataset": dataset, "profile": "paper", "seed": 3, "repeats": 2,
+            "n_songs": {"train": 500, "valid": 200, "test": 299}, "rows": rows,
+            "settings": {"window": None, "n_mfcc": 13, "f_max": 11025.0, "frame_C": [1.0, 10.0], "split": "class",
+                         "training": {"batch_size": 20, "patience": None, "hidden_layers_sizes": [50, 50, 50]}},
+            "seconds": {"frames": 61.0, f"{name} step": 7323.0}, "versions": {"python": "3.11.7", "pytensor": "3.0.7"},
+            "skipped": [{"file": "jazz.00054.wav", "why": "damaged"}],
+            "command": f"python -m experiments.{name} {arguments}", "made": "2026-11-22T18:24:46+00:00",
+            "machine": {"cpu": "A CPU", "cores": 7, "system": "Linux"}} | changes
+
+
+def accuracies(names):
+    return [{"name": name, "accuracy": 0.41237 + i / 100, "ci95": [0.35149 + i / 100, 0.47881 + i / 100], "n_test": 598,
+             "paper": 0.63 + i / 100, "mcnemar_p_vs_mfcc": 0.0123 * i or None, "accuracies": [0.40191, 0.42283],
+             "recall": {"blues": 0.123 + i / 10, HOSTILE: 0.456}, "C": [1.0, 10.0], "gamma": [0.05, 0.00075]}
+            for i, name in enumerate(names)]
+
+
+TABLE1 = [{"name": "Number of hidden layers", "value": 3, "paper": 3},
+          {"name": "Units per layer", "value": "50", "paper": 50},
+          {"name": "Classification accuracy", "accuracy": 0.70117, "ci95": [0.6512, 0.7449], "n_test": 598,
+           "paper": 0.737},
+          {"name": "Training frames", "value": 645500.0, "paper": None},
+          {"name": "Frames a second", "value": None, "paper": None}]
+ROWS = ["MFCCs", "Layer 1", "Layer 2", "Layer 3", "All Layers"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes results into a folder and gives the page made of it."""
+    def write(*results, pictures=()):
+        for result in results:
+            (tmp_path / f"{result['table']}.json").write_text(json.dumps(result))
+        for name in pictures:
+            (tmp_path / name).write_bytes(PNG)
+        report.main(["--out", str(tmp_path)])
+        return Page(tmp_path / "report.html")
+    return write
+
+
+def everything():
+    figure2 = [{"name": "MFCCs", "dimensions": 20, "neighbour_share_space": 0.48712}]
+    return [table("table1", TABLE1), table("table2", accuracies(ROWS)), table("table3", accuracies(ROWS)),
+            table("figure2", figure2), table("sweep", [{"name": "best", "value": 0.25, "pretrain_lr": 0.0123}]),
+            table("table4", [{"name": "DBN", "accuracy": 0.7311, "standard_error": 0.0215, "paper": 0.73}])]
+
+
+ALL_PICTURES = [name for entry in RESULTS for name, _ in entry.pictures]
+
+
+def test_nothing_to_report(tmp_path):
+    (tmp_path / "seconds.json").write_text("{}")
+    for folder in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(DBNError, match="no results") as error:
+            report.main(["--profile", "smoke", "--out", str(folder), "--n-mfcc", "13"])
+        assert f"python -m experiments.table1 --profile smoke --out {folder} --n-mfcc 13" in str(error.value)
+        assert not (folder / "report.html").exists()
+
+
+def test_message_on_the_command_line(tmp_path):
+    """Exit status 2 and one message, without a traceback."""
+    ended = subprocess.run([sys.executable, "-m", "experiments.report", "--out", str(tmp_path)], cwd=REPOSITORY,
+                           capture_output=True, text=True)
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: ") and "experiments.table1" in ended.stderr
+
+
+def test_only_table1(write, capsys, tmp_path):
+    page = write(table("table1", TABLE1), pictures=["table1-learning.png"])
+    assert f"report: {tmp_path / 'report.html'}" in capsys.readouterr().out
+    # the others are named with the command that makes them, in every particular that of the table that is there
+    assert page.text.count("Not made yet") == sum(
+        (REPOSITORY / "experiments" / f"{entry.name}.py").exists() for entry in RESULTS) - 1
+    for other in ("table2", "table3", "figure1", "figure2"):
+        assert (f"python -m experiments.{other} --dataset gtzan --root 'my music' --profile paper --seed 3 --repeats 2 "
+                "--n-mfcc 13") in page.text
+    assert "table1-confusion.png is not there" in page.text
+    assert len(page.of("img")) == 1
+
+
+def test_numbers_are_those_of_the_results(write):
+    page = write(*everything())
+    row = page.row("Classification accuracy")
+    assert (row["ours"], row["paper"], row["songs"]) == ("0.701 [0.651, 0.745]", "0.737", "598")
+    assert page.row("Number of hidden layers")["ours"] == "3"
+    assert page.row("Training frames")["ours"] == "645,500"
+    row = page.row("Layer 3", "γ")
+    assert row["ours"] == "0.442 [0.381, 0.509]" and row["paper"] == "0.660"
+    assert (row["C"], row["γ"], row["of each seed"]) == ("1, 10", "0.05, 0.00075", "0.402, 0.423")
+    assert row["p against MFCCs"] == "0.0369" and page.row("MFCCs", "γ")["p against MFCCs"] == ""
+    recall = page.row("blues", "Layer 1")
+    assert [recall[name] for name in ROWS] == ["0.12", "0.22", "0.32", "0.42", "0.52"]
+    assert page.row("MFCCs", "dimensions")["neighbours, original space"] == "0.487"
+    assert page.row("best")["pretrain_lr"] == "0.0123"
+    assert page.row("DBN")["standard_error"] == "0.0215"
+
+
+def test_accuracy_marks(write):
+    """The drawn dot, bar and stroke stand where the numbers are."""
+    page = write(table("table1", TABLE1))
+    circle, = page.of("circle")
+    assert float(circle["cx"]) == pytest.approx(70.117)
+    lines = {line["class"]: (float(line["x1"]), float(line["x2"])) for line in page.of("line")}
+    assert lines == {"axis": (0, 100), "interval": pytest.approx((65.12, 74.49)), "paper": pytest.approx((73.7, 73.7))}
+
+
+def test_facts_settings_times_and_files(write):
+    page = write(*everything())
+    for fact in ("GTZAN", "500 training, 200 validation, 299 test", "3 to 4; their test songs are pooled",
+                 "2026-11-22 18:24 UTC", "A CPU, 7 cores, Linux", "python 3.11.7, pytensor 3.0.7", "jazz.00054.wav",
+                 "damaged", "make setup"):
+        assert fact in page.text
+    # six steps of 7,323 s and a shared one of 61 s
+    assert f"{(6 * 7323 + 61) // 3600} h 13 min for one seed" in page.text
+    assert page.row("table2 step", "Table 2")["Table 2"] == "2 h 2 min"
+    assert re.search(r"hidden_layers_sizes\s*50,50,50", page.text) and re.search(r"f_max\s*11025", page.text)
+    assert page.text.count("jazz.00054.wav") == 1
+    assert not any("synthetic" in tag.get("class", "") for _, tag in page.tags)
+    for result in everything():
+        assert result["command"] in page.text.split("make setup")[1]
+
+
+def test_differing_results_are_told_apart(write):
+    settings = {"n_mfcc": 20, "window": "hann", "training": {"batch_size": 20}}
+    page = write(table("table1", TABLE1), table("table2", accuracies(ROWS), seed=5, repeats=1, settings=settings))
+    assert "3 to 4; their test songs are pooled, other values are means (Table 1); 5 (Table 2)" in page.text
+    differences = page.text.split("Where Table 2 differs")[1].split("Times")[0]
+    assert re.search(r"n_mfcc\s*20", differences) and re.search(r"f_max\s*unknown", differences)
+    assert "batch_size" not in differences
+    assert "20 coefficients" in page.text and "13 coefficients" in page.text
+
+
+def test_one_file_for_everything(write, tmp_path):
+    page = write(*everything(), pictures=ALL_PICTURES)
+    assert "Not made yet" not in page.text
+    images = page.of("img")
+    assert len(images) == len(ALL_PICTURES)
+    for image in images:
+        kind, data = image["src"].split(",")
+        assert kind == "data:image/png;base64" and base64.b64decode(data, validate=True) == PNG
+        assert len(image["alt"]) > 20
+        assert (image["width"], image["height"]) == ("2", "1")  # dots over 1.5
+    for tag, attributes in page.tags:
+        assert tag not in ("script", "link", "iframe", "object")
+        assert not attributes.get("href", "#").startswith(("http", "/")) and "onclick" not in attributes
+        assert attributes.get("src", "data:").startswith("data:")
+    assert "url(" not in page.source and "@import" not in page.source
+    assert len(page.ids) == len(set(page.ids))
+    assert {link["href"][1:] for link in page.of("a")} <= set(page.ids)
+
+
+def test_synthetic_is_said_where_it_is(write):
+    page = write(table("table1", TABLE1, dataset="synthetic"), table("table2", accuracies(ROWS)))
+    assert SYNTHETIC_NOTE in page.text.split("How to read")[0]
+    assert [tag.get("class") for tag in page.of("span")].count("badge") == 1  # of Table 1, not of Table 2
+
+
+def test_music_is_not_called_synthetic(write):
+    assert "synthetic" not in write(*everything(), pictures=ALL_PICTURES).text.lower()
+
+
+def test_hostile_names(write):
+    skipped = [{"file": HOSTILE, "why": "\udcff is no text, " + HOSTILE}]
+    command = f"python -m experiments.table1 --root {shlex.quote(HOSTILE)}"
+    page = write(table("table1", TABLE1, skipped=skipped, versions={HOSTILE: HOSTILE}, dataset=HOSTILE,
+                       settings={HOSTILE: HOSTILE}, command=command),
+                 table("table2", accuracies([HOSTILE])), table(f"of {HOSTILE.replace('/', '')}", accuracies(["row"])))
+    assert "script" not in {tag for tag, _ in page.tags}
+    assert page.row(HOSTILE)["ours"].startswith("0.412")
+    assert page.row(HOSTILE, HOSTILE)[HOSTILE] == "0.46"
+    assert command in page.text and command.replace("table1", "table3") in page.text
+    assert [HOSTILE, "? is no text, " + HOSTILE] in page.tables[-1]
+
+
+def test_tables_and_values_that_nobody_foresaw(write):
+    rows = [{"name": "x", "value": float("nan"), "paper": "not given", "new": {"deep": [1, {"er": 2}]}, "zero": 0},
+            {"value": True, "zero": 0, "list": [], "accuracy": 0.5, "ci95": None, "paper": None}, {}]
+    page = write({"table": "table9", "rows": rows}, table("table1", TABLE1), pictures=["table9-picture.png"])
+    assert "table9" in page.text and (page.row("x")["paper"], page.row("x")["zero"]) == ("not given", "0")
+    assert len(page.of("img")) == 1
+
+
+@pytest.mark.parametrize("content", ["{", "\xff\xfe", '{"rows": ['])
+def test_damaged_result(tmp_path, content):
+    (tmp_path / "table2.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(DBNError, match="table2.json.*damaged"):
+        report.main(["--out", str(tmp_path)])
+
+
+def test_damaged_picture_leaves_the_old_page(write, tmp_path):
+    write(table("table1", TABLE1))
+    before = (tmp_path / "report.html").read_bytes()
+    (tmp_path / "table1-confusion.png").write_bytes(b"GIF89a")
+    with pytest.raises(DBNError, match="table1-confusion.png: not a PNG"):
+        report.main(["--out", str(tmp_path)])
+    assert (tmp_path / "report.html").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "table1-confusion.png", "table1.json"]
+
+
+def test_unreadable_picture(tmp_path):
+    with pytest.raises(DBNError, match="nowhere.png: cannot be read"):
+        picture(tmp_path / "nowhere.png", "")
+
+
+@pytest.mark.parametrize("seconds, text", [(0.04, "0.0 s"), (61, "61.0 s"), (119, "2 min"), (3599, "1 h 0 min"),
+                                           (374_400, "104 h 0 min")])
+def test_durations(write, seconds, text):
+    page = write(table("table1", TABLE1, seconds={"frames": seconds}))
+    assert page.row("DFTs of all frames", "Table 1")["Table 1"] == text
+    assert f"{text} for one seed" in page.text
+
+
+def test_element_keeps_the_order_of_texts_and_children():
+    paragraph = element("p", "a", None, element("b", "c"), "d", 5, class_="e", aria_hidden="true", id=None)
+    assert "".join(paragraph.itertext()) == "acd5"
+    assert paragraph.attrib == {"class": "e", "aria-hidden": "true"}
+
+
+def test_report_of_a_real_run(smoke_run):
+    """What the scripts really write is what the page reads."""
+    report.main(["--out", str(smoke_run)])
+    page, result = Page(smoke_run / "report.html"), json.loads((smoke_run / "table1.json").read_text())
+    assert page.row("Classification accuracy")["ours"].startswith(f"{result['rows'][7]['accuracy']:.3f} [")
+    assert SYNTHETIC_NOTE in page.text and result["command"] in page.text and result["machine"]["cpu"] in page.text
+    assert len(page.source) < 3_000_000
