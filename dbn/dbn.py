@@ -13,7 +13,7 @@ from dbn.graphs import epoch_function, function, minibatch, n_minibatches
 from dbn.logistic import LogisticRegression
 from dbn.mlp import HiddenLayer
 from dbn.rbm import RBM, GaussianRBM
-from dbn.streams import RandomStreams
+from dbn.streams import RandomStreams, seed_from
 
 
 class DBN:
@@ -62,7 +62,7 @@ class DBN:
             raise ValueError("hidden_layers_sizes names no layer: give at least one")
         dtype = dtype or pytensor.config.floatX
         if theano_rng is None:
-            theano_rng = RandomStreams(int(numpy_rng.integers(2**30)))
+            theano_rng = RandomStreams(seed_from(numpy_rng))
         self.theano_rng = theano_rng
         self.dtype = dtype
         self.x = pt.matrix("x", dtype=dtype)

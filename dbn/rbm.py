@@ -21,7 +21,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.streams import RandomStreams
+from dbn.streams import RandomStreams, seed_from
 
 
 def initial_weights(numpy_rng, n_in, n_out, dtype):
@@ -81,7 +81,7 @@ class RBM:
         self.W = shared_parameter(W, "W", dtype, (n_visible, n_hidden))
         self.hbias = shared_parameter(hbias, "hbias", dtype, (n_hidden,))
         self.vbias = shared_parameter(vbias, "vbias", dtype, (n_visible,))
-        self.theano_rng = RandomStreams(int(numpy_rng.integers(2**30))) if theano_rng is None else theano_rng
+        self.theano_rng = RandomStreams(seed_from(numpy_rng)) if theano_rng is None else theano_rng
         self.input = pt.matrix("input", dtype=dtype) if input is None else input
         self.params = [self.W, self.hbias, self.vbias]
 

@@ -6,7 +6,14 @@ draw will take, so that the equations of the RBM can be written without it.
 """
 import contextlib
 
+import numpy as np
 import pytensor.tensor as pt
+
+
+def seed_from(numpy_rng):
+    """A seed drawn from a NumPy Generator, or from a RandomState as the tutorials have it; int."""
+    draw = numpy_rng.integers if isinstance(numpy_rng, np.random.Generator) else numpy_rng.randint
+    return int(draw(2**30))
 
 
 class RandomStreams:
