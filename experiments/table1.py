@@ -95,13 +95,12 @@ def as_markdown(result):
 
 def draw(options, corpora, runs):
     """Confusion matrix of the pooled test songs, learning curves of the first seed."""
-    mark = " (synthetic)" if options.dataset == "synthetic" else ""
     true = np.concatenate([run.test_predictions["true"] for run in runs])
     predicted = np.concatenate([run.test_predictions["predicted"] for run in runs])
     pictures.confusion_matrix(options.out / "table1-confusion", true, predicted, corpora.corpus.classes,
                               f"Test songs by the network alone, {options.dataset}")
     pictures.learning_curves(options.out / "table1-learning", runs[0].model.history,
-                             f"{options.dataset}{mark}, seed {runs[0].seed}")
+                             f"{options.dataset}, seed {runs[0].seed}")
 
 
 if __name__ == "__main__":
