@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh machine:
 #   make reproduce   set up, then the paper's experiments on the embedded corpus
 #   make test        set up, then flake8 and the tests
+# and a third one runs the notebooks in place, on what the first has made:
+#   make notebooks
 #
 # One experiment, on a data set of yours:
 #   make table1 DATASET=gtzan ROOT=~/data/gtzan PROFILE=paper ARGS="--repeats 5"
@@ -21,7 +23,7 @@ OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOB
 # in the order in which each uses what the one before has made
 EXPERIMENTS := table1 table2 table3 figure1 figure2 report
 
-.PHONY: help setup reproduce test lint clean $(EXPERIMENTS)
+.PHONY: help setup reproduce notebooks test lint clean $(EXPERIMENTS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -48,6 +50,9 @@ reproduce: setup
 
 $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
+
+notebooks: $(BIN)/.dbn-test
+	DBN_PROFILE=$(PROFILE) $(if $(OUT),DBN_OUT="$(abspath $(OUT))") $(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 lint: $(BIN)/.dbn-test
 	$(BIN)/flake8

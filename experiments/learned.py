@@ -178,7 +178,8 @@ def draw_error_curves(histories):
 
 def _rows(n, height):
     """A figure and its `n` rows of the same horizontal axis, each `height` inches high."""
-    figure, grid = plt.subplots(n, 1, figsize=(9, n * height), sharex=True, layout="constrained", squeeze=False, dpi=DPI)
+    figure, grid = plt.subplots(n, 1, figsize=(9, n * height), dpi=DPI, sharex=True, squeeze=False,
+                                layout="constrained")
     return figure, grid[:, 0]
 
 
