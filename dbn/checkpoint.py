@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dbn.errors import TrainingError
-from dbn.files import atomic_path
+from dbn.files import atomic_path, disk_errors
 
 FORMAT = 1
 SECONDS_BETWEEN_SAVES = 5.0
@@ -87,9 +87,10 @@ class Checkpoint:
         arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
         state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
                  "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
-        with atomic_path(self.path) as path:
+        with disk_errors(self.path), atomic_path(self.path) as path:
             np.savez(path, state=np.array(json.dumps(state)), **arrays)
-        with atomic_path(self.directory / "history.jsonl") as path:
+        history = self.directory / "history.jsonl"
+        with disk_errors(history), atomic_path(history) as path:
             path.write_text("".join(json.dumps(record) + "\n" for record in self.history))
 
     def _load(self):
