@@ -113,7 +113,7 @@ def draw_units(stages, frequencies, units):
         for (stage, weights), colour in zip(stages.items(), ("tab:blue", "tab:red", "black")):
             axes.plot(frequencies, weights[:, unit], color=colour, linewidth=0.8, label=stage)
         axes.set_ylabel(f"unit {unit + 1}")
-    rows[0].legend(fontsize=8, ncols=len(stages), loc="upper right")
+    figure.legend(*rows[0].get_legend_handles_labels(), fontsize=8, ncols=len(stages), loc="outside upper right")
     rows[-1].set_xlabel("frequency (Hz)")
     return figure
 
