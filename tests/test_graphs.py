@@ -110,25 +110,24 @@ def test_rows_are_taken_in_the_order_given():
         np.testing.assert_allclose(a.get_value(), b.get_value(), **TOLERANCE["float32"])
 
 
+# an epoch of CD: with fast-math, simpler graphs happen to give the same bits
 BITS = """
 import hashlib
 import numpy as np
-import pytensor, pytensor.tensor as pt
-from dbn.graphs import function
-rng = np.random.default_rng(0)
-W = pytensor.shared(rng.normal(size=(40, 7)).astype("float32"))
-x = pt.fmatrix()
-cost = pt.softplus(pt.dot(x, W)).sum()
-outputs = function([x], [cost, pt.grad(cost, W), pt.sqr(x).sum()])(rng.normal(size=(300, 40)).astype("float32"))
-print(hashlib.sha256(b"".join(np.asarray(output).tobytes() for output in outputs)).hexdigest())
+import pytensor
+from small_network import examples, network
+dbn = network(hidden_layers_sizes=(50,))
+run = dbn.pretraining_epoch(0, pytensor.shared(examples(400)[0]))
+cost = run(np.arange(400), 20, 0.1)
+print(hashlib.sha256(b"".join(value.tobytes() for value in [np.asarray(cost), *dbn.get_values()])).hexdigest())
 """
 
 
 def test_fresh_and_cached_functions_give_the_same_bits(tmp_path):
     """The first process compiles, the second loads what the first has stored."""
-    root = Path(__file__).parents[1]
+    here = Path(__file__).parent
     environment = os.environ | {"PYTENSOR_FLAGS": f"base_compiledir={tmp_path}", "OMP_NUM_THREADS": "1",
-                                "PYTHONPATH": str(root)}
+                                "PYTHONPATH": f"{here.parent}{os.pathsep}{here}"}
     bits, stored = [], []
     for _ in range(2):
         bits.append(subprocess.run([sys.executable, "-c", BITS], env=environment, cwd=tmp_path, check=True,

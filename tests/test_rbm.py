@@ -79,6 +79,17 @@ def test_each_call_draws_anew_and_the_same_seed_again():
     np.testing.assert_array_equal(samples[0], samples[1])
 
 
+@pytest.mark.parametrize("k", [2, 3])  # of CD-1, PyTensor leaves out the last draw, which nothing uses
+def test_generator_moves_past_every_draw_of_an_update(k):
+    """One uniform number for each unit drawn: 6 hidden ones, then 8 visible and 6 hidden ones a step, an example."""
+    rbm = make()
+    generator = rbm.theano_rng.generator.get_value()
+    _, updates = rbm.get_cost_updates(k=k)
+    pytensor.function([rbm.input], [], updates=updates, mode=QUICK)(examples(10)[0])
+    generator.random(10 * (6 + k * (8 + 6)))
+    assert rbm.theano_rng.generator.get_value().bit_generator.state == generator.bit_generator.state
+
+
 @pytest.mark.parametrize("cls", [RBM, GaussianRBM])
 @pytest.mark.parametrize("persistent", [False, True])
 def test_updates_hold_what_an_update_changes(cls, persistent):
