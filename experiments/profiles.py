@@ -59,7 +59,7 @@ PROFILES = {
     # A few seconds of training on 60 clips of 6 s.
     "smoke": Profile(
         clips_per_genre=6, clip_seconds=6.0, svm_frames=500, frame_gamma=(0.3, 1.0), window_C=(1.0, 10.0),
-        figure2_frames=300,
+        figure2_frames=200,
         training=TrainingSettings(pretrain_epochs=1, finetune_epochs=5, shard_frames=100_000)),
 
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
