@@ -7,6 +7,7 @@ and renamed into it, so that a file that is there is complete.
 import io
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,17 @@ from dbn.errors import DatasetError
 GENERATOR_VERSION = 1
 MANIFEST = "corpus.json"
 WAV_HEADER_BYTES = 44
+
+
+@dataclass(frozen=True)
+class Order:
+    """A clip to be made: its file, its artist's name, and what :func:`render.render_clip` needs."""
+
+    path: Path
+    artist: str
+    genre: str
+    artist_seed: tuple[int, int]
+    clip_seed: int
 
 
 def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_genre=20, jobs=1, progress=True):
@@ -61,13 +73,11 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
     settings = {"corpus": "synthetic", "generator_version": GENERATOR_VERSION, "clips_per_genre": clips_per_genre,
                 "seconds": float(seconds), "seed": seed, "artists_per_genre": artists_per_genre, "genres": list(GENRES),
                 "sample_rate": SAMPLE_RATE}
-    _check_settings(settings, jobs)
+    check_settings(settings, jobs, at_least={"clips_per_genre": 1, "artists_per_genre": 1, "seed": 0})
     directory = Path(directory)
-    _claim(directory, settings)
-    missing = [clip for clip in _clips(settings) if not _is_complete(directory, settings, *clip)]
-    if missing:
-        bar = tqdm(missing, desc="synthesising", unit="clip", disable=None if progress else True)
-        Parallel(n_jobs=jobs)(delayed(_write_clip)(directory, settings, genre, number) for genre, number in bar)
+    claim(directory, settings, folder="genres")
+    orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
+    make_missing(orders, settings["seconds"], jobs, progress)
     return load(directory)
 
 
@@ -89,25 +99,25 @@ def load(directory):
         No corpus in the directory, or one of which clips are missing.
     """
     directory = Path(directory)
-    settings = _read_json(directory / MANIFEST, "generate the corpus first")
+    settings = read_json(directory / MANIFEST, "generate the corpus first")
     if not isinstance(settings, dict) or settings.get("corpus") != "synthetic":
         raise DatasetError(f"{directory / MANIFEST} does not describe a synthetic corpus; name another directory")
     missing = [_clip_path(directory, *clip).name for clip in _clips(settings)
-               if not _is_complete(directory, settings, *clip)]
+               if not _is_complete(_clip_path(directory, *clip), settings["seconds"])]
     if missing:
         raise DatasetError(f"{directory}: {len(missing)} clips are missing or incomplete, {missing[0]} first; "
                            "generate the corpus again with the same settings, which adds only what is missing")
     tracks = []
     for genre, number in _clips(settings):
         path = _clip_path(directory, genre, number)
-        truth = _read_json(path.with_suffix(".json"), "delete it and generate the corpus again")
+        truth = read_json(path.with_suffix(".json"), "delete it and generate the corpus again")
         tracks.append(Track(name=path.stem, path=path, label=genre, artist=truth["artist"]))
     return Corpus(name="synthetic", classes=tuple(sorted(GENRES)), tracks=tuple(sorted(tracks, key=lambda t: t.name)))
 
 
-def _check_settings(settings, jobs):
-    """Raise DatasetError for numbers that no corpus can have."""
-    for name, least in (("clips_per_genre", 1), ("artists_per_genre", 1), ("seed", 0), ("jobs", 1)):
+def check_settings(settings, jobs, at_least):
+    """Raise DatasetError for numbers that no corpus can have; `at_least` names the whole ones and their minimum."""
+    for name, least in {**at_least, "jobs": 1}.items():
         value = jobs if name == "jobs" else settings[name]
         if not isinstance(value, int) or value < least:
             raise DatasetError(f"{name}={value!r}: give a whole number from {least} on")
@@ -115,23 +125,27 @@ def _check_settings(settings, jobs):
         raise DatasetError(f"seconds={settings['seconds']!r}: give a length from 1 to 600 seconds")
 
 
-def _claim(directory, settings):
-    """Make the directory this corpus's own, or see that it already is; raise DatasetError if it cannot be."""
+def claim(directory, settings, folder):
+    """Make the directory this corpus's own, or see that it already is; raise DatasetError if it cannot be.
+
+    A directory with the corpus's `folder` but without its settings is somebody else's.
+    """
     if (directory / MANIFEST).exists():
         _check_same(directory, settings)
         return
-    if (directory / "genres").exists():
-        raise DatasetError(f"{directory} holds genres/ but no {MANIFEST}, so it is another data set; name another one")
+    if (directory / folder).exists():
+        raise DatasetError(f"{directory} holds {folder}/ but no {MANIFEST}, so it is another data set; "
+                           "name another one")
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        _write(directory / MANIFEST, _to_json(settings))
+        write(directory / MANIFEST, _to_json(settings))
     except OSError as error:
         raise DatasetError(f"{directory}: {error.strerror}; name a directory that can be written to") from error
 
 
 def _check_same(directory, settings):
     """Raise DatasetError if the directory's corpus has other settings."""
-    there = _read_json(directory / MANIFEST, "name an empty directory")
+    there = read_json(directory / MANIFEST, "name an empty directory")
     there = there if isinstance(there, dict) else {}
     different = [f"{name} {there.get(name)!r} instead of {value!r}" for name, value in settings.items()
                  if there.get(name) != value]
@@ -149,13 +163,6 @@ def _clip_path(directory, genre, number):
     return directory / "genres" / genre / f"{genre}.{number:05d}.wav"
 
 
-def _is_complete(directory, settings, genre, number):
-    """Whether a clip and its sidecar are there (a file that is there is complete unless somebody cut it)."""
-    path = _clip_path(directory, genre, number)
-    n_bytes = WAV_HEADER_BYTES + 2 * round(settings["seconds"] * SAMPLE_RATE)
-    return path.is_file() and path.stat().st_size == n_bytes and path.with_suffix(".json").is_file()
-
-
 def _artist_of(settings, genre_index, number):
     """Which of a genre's artists a clip is by: the first ones have the most clips."""
     rng = np.random.default_rng([settings["seed"], genre_index, number])
@@ -163,16 +170,45 @@ def _artist_of(settings, genre_index, number):
     return int(rng.choice(len(share), p=share / share.sum()))
 
 
-def _write_clip(directory, settings, genre, number):
-    """Synthesise one clip and write it and its sidecar."""
+def _order(directory, settings, genre, number):
     artist = _artist_of(settings, GENRES.index(genre), number)
-    signal, truth = render_clip(genre, (settings["seed"], artist), number, settings["seconds"])
-    path = _clip_path(directory, genre, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path.with_suffix(".json"), _to_json({"artist": f"{genre}-artist-{artist:02d}", **truth}))
+    return Order(_clip_path(directory, genre, number), f"{genre}-artist-{artist:02d}", genre,
+                 (settings["seed"], artist), number)
+
+
+def make_missing(orders, seconds, jobs=1, progress=True):
+    """Synthesise the clips that are not there yet, each with its sidecar.
+
+    Parameters
+    ----------
+    orders : list of Order
+    seconds : float
+        Length of every clip.
+    jobs : int
+        Number of processes.
+    progress : bool
+        Whether to show a progress bar (on a terminal only).
+    """
+    missing = [order for order in orders if not _is_complete(order.path, seconds)]
+    if missing:
+        bar = tqdm(missing, desc="synthesising", unit="clip", disable=None if progress else True)
+        Parallel(n_jobs=jobs)(delayed(_write_clip)(order, seconds) for order in bar)
+
+
+def _is_complete(path, seconds):
+    """Whether a clip and its sidecar are there (a file that is there is complete unless somebody cut it)."""
+    n_bytes = WAV_HEADER_BYTES + 2 * round(seconds * SAMPLE_RATE)
+    return path.is_file() and path.stat().st_size == n_bytes and path.with_suffix(".json").is_file()
+
+
+def _write_clip(order, seconds):
+    """Synthesise one clip and write it and its sidecar."""
+    signal, truth = render_clip(order.genre, order.artist_seed, order.clip_seed, seconds)
+    order.path.parent.mkdir(parents=True, exist_ok=True)
+    write(order.path.with_suffix(".json"), _to_json({"artist": order.artist, **truth}))
     buffer = io.BytesIO()
     soundfile.write(buffer, quantise(signal), SAMPLE_RATE, subtype="PCM_16", format="WAV")
-    _write(path, buffer.getvalue())
+    write(order.path, buffer.getvalue())
 
 
 def quantise(signal):
@@ -180,7 +216,7 @@ def quantise(signal):
     return np.rint(signal * np.float32(32767)).astype(np.int16)
 
 
-def _write(path, content):
+def write(path, content):
     """Write bytes beside their place, then rename them into it."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -194,7 +230,7 @@ def _to_json(values):
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def _read_json(path, advice):
+def read_json(path, advice):
     """The content of a JSON file; DatasetError with the advice if there is none."""
     try:
         return json.loads(path.read_bytes())
