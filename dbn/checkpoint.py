@@ -87,11 +87,12 @@ class Checkpoint:
         arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
         state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
                  "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
-        with disk_errors(self.path), atomic_path(self.path) as path:
-            np.savez(path, state=np.array(json.dumps(state)), **arrays)
+        # the history first: after a kill between the two, the run that goes on writes it again
         history = self.directory / "history.jsonl"
         with disk_errors(history), atomic_path(history) as path:
             path.write_text("".join(json.dumps(record) + "\n" for record in self.history))
+        with disk_errors(self.path), atomic_path(self.path) as path:
+            np.savez(path, state=np.array(json.dumps(state)), **arrays)
 
     def _load(self):
         advice = "delete the file to train from the beginning"
