@@ -8,6 +8,7 @@ from tqdm import tqdm
 
 from dbn.audio import load_audio
 from dbn.errors import DatasetError
+from dbn.files import release_pages
 from dbn.frames import write_rows
 from dbn.mfcc import mfcc
 
@@ -15,6 +16,13 @@ from dbn.mfcc import mfcc
 def feature_names(n_layers):
     """The paper's row names for a network of `n_layers` hidden layers."""
     return ["MFCCs", *(f"Layer {i + 1}" for i in range(n_layers)), "All Layers"]
+
+
+def mfcc_settings(profile):
+    """The arguments of :func:`dbn.mfcc.mfcc` in a profile: a dict."""
+    return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
+            "hop_length": profile.hop_length, "window": profile.mfcc_window, "n_mels": profile.n_mels,
+            "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc}
 
 
 def mfcc_rows(corpora):
@@ -31,9 +39,7 @@ def mfcc_rows(corpora):
         Row i belongs to row i of ``corpora.store.frames``.
     """
     profile, store = corpora.profile, corpora.store
-    settings = {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
-                "hop_length": profile.hop_length, "window": profile.mfcc_window, "n_mels": profile.n_mels,
-                "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc}
+    settings = mfcc_settings(profile)
     key = hashlib.sha256(json.dumps([store.key, settings]).encode()).hexdigest()[:16]
     path = corpora.out / "frames" / f"mfcc-{key}.npy"
     if path.exists():
@@ -88,6 +94,7 @@ class FeatureSets:
             By row name.
         """
         layers = self.model.activations(self.store.frames[rows])
+        release_pages(self.store.frames)  # a pass over all songs would else hold the whole store in memory
         return dict(zip(self.names, [np.array(self.mfccs[rows]), *layers, np.hstack(layers)]))
 
     def songs(self, names):
