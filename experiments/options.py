@@ -12,7 +12,7 @@ from dbn.errors import DBNError
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
 
-DATASETS = ("synthetic", "gtzan", "folder")
+DATASETS = ("synthetic", "gtzan", "folder", "majorminer")
 
 # fields of a profile that are not options of their own
 _NO_OPTIONS = ("training", "split", "corpus_seed")
@@ -49,7 +49,7 @@ def _add_options(group, settings_class, left_out):
             group.add_argument("--" + setting.name.replace("_", "-"), type=kind, default=argparse.SUPPRESS)
 
 
-def parse(description, argv=None):
+def parse(description, argv=None, own_options=None):
     """Read a script's command line.
 
     Parameters
@@ -58,6 +58,8 @@ def parse(description, argv=None):
         First line of its help.
     argv : list of str, optional
         Instead of the process's own arguments.
+    own_options : dict of str to dict, optional
+        Options of this script alone: the keyword arguments of ``ArgumentParser.add_argument``.
 
     Returns
     -------
@@ -69,7 +71,7 @@ def parse(description, argv=None):
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
-    parser.add_argument("--root", type=_path, help="the corpus's folder (gtzan, folder)")
+    parser.add_argument("--root", type=_path, help="the corpus's folder (gtzan, folder, majorminer)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo", help="how large the experiment is")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
     parser.add_argument("--repeats", type=int, default=1, help="seeds to run, from --seed on; their songs are pooled")
@@ -77,6 +79,8 @@ def parse(description, argv=None):
     parser.add_argument("--out", type=_path, help="where results go (default: results/<dataset>-<profile>)")
     parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
                                         "(default: the profile's)")
+    for name, arguments in (own_options or {}).items():
+        parser.add_argument(name, **arguments)
     _add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
                  _NO_OPTIONS)
     _add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
@@ -109,7 +113,7 @@ def _with_profile(options):
     if options.dataset != "synthetic" and options.root is None:
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
-        raise DBNError("--root is for gtzan and folder; the synthetic corpus is made under --out")
+        raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")

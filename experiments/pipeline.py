@@ -50,6 +50,8 @@ class Corpora:
             return gtzan.load(options.root)
         if options.dataset == "folder":
             return folder.load(options.root)
+        if options.dataset == "majorminer":
+            raise DatasetError("--dataset majorminer has tags and no genres: it is for table4 and figure3 alone")
         with self.timed("corpus"):
             return synthetic.generate(self.out / "corpus", clips_per_genre=profile.clips_per_genre,
                                       seconds=profile.clip_seconds, seed=profile.corpus_seed, jobs=options.jobs)

@@ -49,11 +49,16 @@ def mean_text(value):
 
 
 def table_result(table, options, corpora, runs, rows, seconds, versions):
+    """What the JSON of a table of genres holds: see :func:`result_of`."""
+    return result_of(table, options, runs[0].n_songs(), rows, seconds, versions, corpora.store.skipped)
+
+
+def result_of(table, options, n_songs, rows, seconds, versions, skipped):
     """What every table's JSON holds: a dict with the keys of ARCHITECTURE, and how, when and where it was made."""
     return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
-            "repeats": options.repeats, "n_songs": runs[0].n_songs(), "rows": rows,
-            "settings": asdict(corpora.profile), "seconds": seconds, "versions": versions,
-            "skipped": [{"file": file, "why": why} for file, why in corpora.store.skipped],
+            "repeats": options.repeats, "n_songs": n_songs, "rows": rows,
+            "settings": asdict(options.profile), "seconds": seconds, "versions": versions,
+            "skipped": [{"file": file, "why": why} for file, why in skipped],
             "command": command(table, options.argv),
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
 

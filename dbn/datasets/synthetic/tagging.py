@@ -34,7 +34,7 @@ def noticed(tag):
     return NOTICED[tag in STRIKING or tag in GENRE_TAGS.values()]
 
 
-def generate_tagged(directory, n_clips=600, seconds=10.0, seed=0, clips_per_artist=4, jobs=1, progress=True):
+def generate_tagged(directory, n_clips=600, seconds=10.0, seed=0, clips_per_artist=3, jobs=1, progress=True):
     """Synthesise the tagged clips, or what is still missing of them.
 
     The same settings give the same bytes, with any number of jobs and after any interruption; a corpus of fewer clips
@@ -50,7 +50,7 @@ def generate_tagged(directory, n_clips=600, seconds=10.0, seed=0, clips_per_arti
     seed : int
         Not negative.
     clips_per_artist : int
-        The genres take turns, an artist each.
+        Of the last artist there may be fewer. The genres take turns, an artist each. (MajorMiner has 3.5 an artist.)
     jobs : int
         Number of processes.
     progress : bool

@@ -1,0 +1,64 @@
+"""Figure 3: accuracy of every tag with the DBN's and with the MIM features (§5.2)."""
+import matplotlib.pyplot as plt
+import numpy as np
+
+from experiments import pictures
+from experiments.options import run_script
+from experiments.tag_features import DBN, MIM
+from experiments.tagging import parse_tagging, run_experiment
+
+# of different lightness and hue: told apart by every kind of colour-blindness, and in grey (Okabe and Ito's scheme)
+COLOURS = {DBN: "#0072B2", MIM: "#E69F00"}
+BAR = 0.38  # thickness; a tag's two bars and the gap to the next one are 1
+
+
+def main(argv=None):
+    """Measure what Table 4 has not measured yet, and draw it."""
+    options = parse_tagging(__doc__, argv)
+    experiment = run_experiment(options)
+    path = options.out / "figure3"
+    results = {name: experiment.results[name] for name in COLOURS}
+    pictures.save(draw(results, title(options, len(experiment.clips.used))), path, formats=(".png", ".pdf"))
+    print(f"Figure 3: {len(results[DBN].scores)} tags\nwritten: {path}.png and .pdf")
+
+
+def title(options, n_clips):
+    """What the picture shows, in one line that says so where the corpus is synthetic."""
+    corpus = "synthetic corpus" if options.dataset == "synthetic" else options.dataset
+    return f"Autotagging: {n_clips:,} clips, {corpus}, profile {options.profile_name}, seed {options.seed}"
+
+
+def draw(results, heading):
+    """The picture: a pair of bars for every tag, the tag that the DBN knows best on top.
+
+    Parameters
+    ----------
+    results : dict of str to dbn.autotag.TagResults
+        Of the DBN and of the MIM features, on the same tags.
+    heading : str
+        Stands above the bars.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    order = sorted(range(len(results[DBN].scores)), key=lambda i: results[DBN].scores[i].accuracy)
+    places = np.arange(len(order))
+    figure, axes = plt.subplots(figsize=(6.4, 1.4 + 0.3 * len(order)), layout="constrained")
+    for (name, result), shift in zip(results.items(), (BAR / 2, -BAR / 2)):
+        scores = [result.scores[i] for i in order]
+        axes.barh(places + shift, [score.accuracy for score in scores], BAR, color=COLOURS[name],
+                  xerr=[score.fold_error for score in scores], error_kw={"elinewidth": 0.9, "ecolor": "0.25"},
+                  label=f"{name}, mean {result.mean:.3f} ± {result.standard_error:.3f}")
+    axes.axvline(0.5, color="black", linewidth=1, linestyle="--", label="chance")
+    axes.set_yticks(places, [f"{score.name} ({score.n_positive})" for score in scores])
+    axes.set(xlim=(0, 1), ylim=(-0.6, len(order) - 0.4),
+             xlabel="accuracy (lines: standard error over the folds; in brackets: clips with the tag)")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle(heading, fontsize=10)
+    return figure
+
+
+if __name__ == "__main__":
+    run_script(main)
