@@ -48,7 +48,7 @@ def draw(results, heading):
     for (name, result), shift in zip(results.items(), (BAR / 2, -BAR / 2)):
         scores = [result.scores[i] for i in order]
         axes.barh(places + shift, [score.accuracy for score in scores], BAR, color=COLOURS[name],
-                  xerr=[score.fold_error for score in scores], error_kw={"elinewidth": 0.9, "ecolor": "0.25"},
+                  xerr=[score.fold_error for score in scores], error_kw={"elinewidth": 0.9, "ecolor": "black"},
                   label=f"{name}, mean {result.mean:.3f} ± {result.standard_error:.3f}")
     axes.axvline(0.5, color="black", linewidth=1, linestyle="--", label="chance")
     axes.set_yticks(places, [f"{score.name} ({score.n_positive})" for score in scores])

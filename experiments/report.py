@@ -47,7 +47,9 @@ def write_report(out, argv):
     results = load_results(out)
     if not results:
         raise DBNError(f"{out}: no results to report yet; make the first with\n  {command('table1', argv)}")
-    entries = [*(entry for entry in RESULTS if is_made(entry, results.get(entry.name), out) or _has_script(entry.name)),
+    datasets = {result.get("dataset") for result in results.values()}
+    entries = [*(entry for entry in RESULTS if is_made(entry, results.get(entry.name), out)
+                 or _has_script(entry.name) and not datasets.isdisjoint(entry.datasets)),
                *(_unlisted(name, out) for name in results if name not in ORDER)]
     labels = {entry.name: entry.label for entry in entries}
     results = {labels[name]: result for name, result in results.items()}
