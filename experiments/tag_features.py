@@ -1,6 +1,7 @@
 """Features of the tagged clips (§5.2): the network's, its rival's, and three of our own beside them."""
 import hashlib
 import json
+import zipfile
 from dataclasses import dataclass
 from functools import partial
 
@@ -166,6 +167,6 @@ def _read(path):
             reasons = arrays["reasons"].tolist()
             features = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}, windows"])[:-1])
                         for name in ROWS if name in arrays}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
     return features, reasons

@@ -15,7 +15,7 @@ from dbn.errors import DBNError
 from dbn.files import atomic_path
 from dbn.model_io import load_model
 from experiments.options import parse
-from experiments.pipeline import Corpora, Run, read_json
+from experiments.pipeline import Corpora, Run
 from experiments.tag_features import ROWS, Clips, clip_features
 
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
@@ -159,8 +159,9 @@ def tag_results(name, clips, options, folder):
         results = evaluate_tags(features, tags, groups, names=clips.corpus.tags, jobs=options.jobs, **settings)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(asdict(results) | {"seconds": time.monotonic() - started}))
-    kept = read_json(path, None)
-    if kept is None:
-        raise DBNError(f"{path}: is damaged; delete it and run the script again")
-    scores = tuple(TagScore(**score) for score in kept["scores"])
-    return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"]
+    try:
+        kept = json.loads(path.read_text())
+        scores = tuple(TagScore(**score) for score in kept["scores"])
+        return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error

@@ -1,0 +1,232 @@
+"""Table 4 and Figure 3, end to end on the smoke profile: the same numbers from the audio and the library alone."""
+import json
+import shutil
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from scipy.stats import wilcoxon
+
+from dbn.aggregate import aggregate
+from dbn.audio import dft_magnitudes, load_audio
+from dbn.autotag import TagResults, TagScore, evaluate_tags
+from dbn.datasets import majorminer
+from dbn.mfcc import mfcc
+from dbn.mim import mim_features
+from dbn.model_io import load_model
+from experiments import figure3, paper, tag_features, table1, table4, tagging
+from experiments.options import run_script
+from experiments.tag_features import ROWS
+
+KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
+# 48 clips of 1.5 s, more clips an artist than tags need
+SMALL = ["--n-tagged-clips", "48", "--tagged-seconds", "1.5", "--window-seconds", "0.8", "--window-hop", "0.4",
+         "--min-tagged-clips", "5"]
+
+
+def arguments(out, *more, jobs="1"):
+    return ["--profile", "smoke", "--jobs", jobs, "--out", str(out), *SMALL, *more]
+
+
+def read(out):
+    return json.loads((Path(out) / "table4.json").read_text())
+
+
+def files(folder):
+    return {path: path.stat().st_mtime_ns for path in Path(folder).rglob("*") if path.is_file()}
+
+
+def windows(x):
+    return aggregate(x, 22050 / 512, 0.8, 0.4)
+
+
+@pytest.fixture(autouse=True)
+def no_figures_left():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def made(smoke_run):
+    """A finished Table 4 beside the Table 1 of `smoke_run`."""
+    table4.main(arguments(smoke_run))
+    return smoke_run
+
+
+@pytest.fixture(scope="module")
+def root(made, tmp_path_factory):
+    """The same clips as somebody's MajorMiner folder: a damaged file, a silent one, and one without audio."""
+    root = tmp_path_factory.mktemp("majorminer")
+    shutil.copytree(made / "tagged", root, dirs_exist_ok=True, ignore=shutil.ignore_patterns("*.json"))
+    (root / "audio" / "tagged-00000.wav").write_bytes(b"RIFF")
+    (root / "audio" / "tagged-00001.wav").unlink()
+    return root
+
+
+@pytest.fixture(scope="module")
+def model_path(made):
+    path, = (made / "seed-0").glob("dbn-*/model.npz")
+    return path
+
+
+def test_rows_are_what_the_library_gives(made, model_path):
+    """Every row from the audio files and the model file, by the library's functions alone."""
+    result, model = read(made), load_model(model_path)
+    assert KEYS <= set(result) and [row["name"] for row in result["rows"]] == list(ROWS)
+    corpus = majorminer.load(made / "tagged" / "clips.tsv", made / "tagged" / "audio")
+    signals = [load_audio(clip.path) for clip in corpus.clips]
+    features = {"DBN": [windows(np.hstack(model.activations(dft_magnitudes(x)))) for x in signals],
+                "MIM": [mim_features(x)[None] for x in signals], "MFCCs": [windows(mfcc(x)) for x in signals]}
+    assert {len(x) for x in features["DBN"]} == {2} and features["DBN"][0].shape[1] == 2 * 3 * 50
+    features |= {"MIM, timbral half": [x[:, :189] for x in features["MIM"]],
+                 "MIM, temporal half": [x[:, 189:] for x in features["MIM"]]}
+    artists = [clip.artist for clip in corpus.clips]
+    expected = {name: evaluate_tags(x, corpus.matrix, artists, n_folds=3, seed=0, names=corpus.tags, min_clips=5)
+                for name, x in features.items()}
+    for row in result["rows"]:
+        scores = expected[row["name"]].scores
+        assert row["tags"] == {score.name: score.accuracy for score in scores}
+        assert (row["accuracy"], row["standard_error"]) == pytest.approx((
+            np.mean(list(row["tags"].values())), np.std(list(row["tags"].values()), ddof=1) / np.sqrt(len(scores))))
+        assert row["n_tags"] == len(scores) == len(corpus.tags) - len(result["left_out"])
+        for score in scores:
+            assert result["tags"][score.name]["folds"][row["name"]] == list(score.fold_accuracies)
+            assert result["tags"][score.name]["clips"] == score.n_positive
+
+
+def test_what_stands_beside_the_rows(made):
+    rows = {row["name"]: row for row in read(made)["rows"]}
+    assert {name: (row["paper"], row["paper_standard_error"]) for name, row in rows.items() if row["paper"]} == (
+        paper.TABLE4) == {"DBN": (0.73, 0.02), "MIM": (0.70, 0.02)}
+    assert [name for name, row in rows.items() if row["note"]] == list(ROWS[2:])
+    for name, row in rows.items():
+        differences = np.array(list(row["tags"].values())) - np.array(list(rows["MIM"]["tags"].values()))
+        p = None if name == "MIM" else pytest.approx(wilcoxon(differences.round(12)).pvalue)
+        assert row["wilcoxon_p_vs_mim"] == p
+    text = (made / "table4.md").read_text()
+    assert f"{rows['DBN']['accuracy']:.3f} ± {rows['DBN']['standard_error']:.3f}" in text
+    assert "0.73 ± 0.02" in text and "67.2%" in text and "Synthetic corpus" in text and "MFCCs *" in text
+
+
+def test_second_run_and_figure_compute_nothing_again(made, monkeypatch):
+    before, kept = read(made), {path: stamp for path, stamp in files(made).items()
+                                if path.parent.name in ("tagging", "audio", "tagged") or "seed-0" in path.parts}
+    monkeypatch.setattr(tag_features, "features_of", lambda *_, **__: pytest.fail("computed again"))
+    monkeypatch.setattr(tagging, "evaluate_tags", lambda *_, **__: pytest.fail("evaluated again"))
+    table4.main(arguments(made))
+    figure3.main(arguments(made))
+    assert {path: files(made)[path] for path in kept if path.name != "split.csv"} == {
+        path: stamp for path, stamp in kept.items() if path.name != "split.csv"}
+    assert read(made)["rows"] == before["rows"] and read(made)["seconds"] == before["seconds"]
+    assert (made / "figure3.png").read_bytes()[:4] == b"\x89PNG" and (made / "figure3.pdf").stat().st_size > 5000
+
+
+def test_another_place_with_two_jobs_same_numbers(made, tmp_path, model_path):
+    """A Table 4 of its own, --model instead of Table 1's folder."""
+    table4.main(arguments(tmp_path, "--model", str(model_path), jobs="2"))
+    ours, theirs = read(made), read(tmp_path)
+    assert [ours[key] for key in ("rows", "tags", "left_out", "n_clips")] == (
+        [theirs[key] for key in ("rows", "tags", "left_out", "n_clips")])
+    assert not (tmp_path / "corpus").exists() and not (tmp_path / "seed-0").exists()
+
+
+def test_another_seed_draws_other_clips_from_the_same_features(made, tmp_path, model_path, monkeypatch):
+    out = tmp_path / "out"
+    for name in ("tagged", "tagging"):
+        shutil.copytree(made / name, out / name)
+    monkeypatch.setattr(tag_features, "features_of", lambda *_, **__: pytest.fail("computed again"))
+    table4.main(arguments(out, "--model", str(model_path), "--seed", "1"))
+    assert read(out)["rows"] != read(made)["rows"]
+
+
+def test_majorminer_with_bad_clips(made, root, model_path, tmp_path, capsys):
+    """A damaged file is named, a clip without audio counted and named, the rest goes on, nothing is called synthetic
+    but the network's corpus."""
+    options = ["--dataset", "majorminer", "--root", str(root), "--model", str(model_path)]
+    table4.main(arguments(tmp_path / "out", *options))
+    result = read(tmp_path / "out")
+    (skipped,) = result["skipped"]
+    assert Path(skipped["file"]).name == "tagged-00000.wav"
+    assert result["missing"] == ["tagged-00001"]
+    assert result["n_clips"] == {"listed": 48, "without audio": 1, "used": 46} and result["dataset"] == "majorminer"
+    assert result["network"]["path"] == str(model_path) and result["network"]["dataset"] == "synthetic"
+    printed = capsys.readouterr().out
+    assert "Without audio: 1 of 48 clips, tagged-00001" in printed and "tagged-00000.wav" in printed
+    assert "genres of synthetic" in printed and "Synthetic corpus" not in printed
+
+
+# --- Figure 3 ---
+
+def scores(**accuracies):
+    return TagResults(tuple(TagScore(name, value, (value - 0.1, value, value + 0.1), 0.1 / np.sqrt(3), 20, 40, (), (),
+                                     ()) for name, value in accuracies.items()), ())
+
+
+def test_figure3_shows_every_tag_sorted_by_the_dbn():
+    results = {"DBN": scores(rock=0.6, drums=0.9, jazz=0.7), "MIM": scores(rock=0.65, drums=0.5, jazz=0.8)}
+    figure = figure3.draw(results, "heading")
+    axes, = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["rock (20)", "jazz (20)", "drums (20)"]
+    bars = {bars.get_label().split(",")[0]: bars for bars in axes.containers if hasattr(bars, "patches")}
+    assert [bar.get_width() for bar in bars["DBN"]] == [0.6, 0.7, 0.9]
+    assert [bar.get_width() for bar in bars["MIM"]] == [0.65, 0.8, 0.5]
+    chance, = (line for line in axes.lines if line.get_label() == "chance")
+    assert set(chance.get_xdata()) == {0.5}
+    (segments,) = (lines.get_segments() for lines in bars["DBN"].errorbar.lines[2])
+    np.testing.assert_allclose([segment[:, 0] for segment in segments],
+                               [(x - 0.1 / np.sqrt(3), x + 0.1 / np.sqrt(3)) for x in (0.6, 0.7, 0.9)])
+    for bar in (*bars["DBN"], *bars["MIM"]):  # every bar is at its own tag
+        assert round(bar.get_y() + bar.get_height() / 2) in range(3)
+
+
+# --- what is wrong ---
+
+BAD = {
+    "genres without tags": (["--dataset", "folder", "--root", "{root}"], "has no tags"),
+    "no network": (["--dataset", "majorminer", "--root", "{root}"], "experiments.table1"),
+    "no such network": (["--model", "no/model.npz"], "no/model.npz"),
+    "no list": (["--dataset", "majorminer", "--root", "no/root", "--model", "{model}"], "no/root/clips.tsv"),
+    "no audio": (["--dataset", "majorminer", "--root", "{silent}", "--model", "{model}"], "has audio"),
+    "folds": (["--tag-folds", "1", "--model", "{model}"], "n_folds"),
+    "players": (["--min-players", "0", "--model", "{model}"], "min_count"),
+    "too few clips": (["--min-tagged-clips", "1000", "--model", "{model}"], "no tag can be evaluated"),
+    "clips": (["--n-tagged-clips", "0", "--model", "{model}"], "n_clips"),
+    "C": (["--tag-C", "-1", "--model", "{model}"], "C is -1"),
+    "window": (["--window-seconds", "0.001", "--model", "{model}"], "window"),
+}
+
+
+@pytest.mark.parametrize("more, named", BAD.values(), ids=BAD.keys())
+def test_bad_input_ends_with_a_message(root, model_path, tmp_path, monkeypatch, capsys, more, named):
+    monkeypatch.chdir(tmp_path)
+    silent = tmp_path / "silent"
+    (silent / "audio").mkdir(parents=True)
+    shutil.copy(root / "clips.tsv", silent)
+    more = [word.format(root=root, model=model_path, silent=silent) for word in more]
+    small = ["--n-tagged-clips", "9", "--tagged-seconds", "1"]
+    with pytest.raises(SystemExit) as exit_status:
+        run_script(table4.main, arguments("out", *small, *more))
+    assert exit_status.value.code == 2
+    message = capsys.readouterr().err
+    assert named in message and "Traceback" not in message
+
+
+def test_a_damaged_cache_is_named(made, model_path, tmp_path, capsys):
+    for name in ("tagged", "tagging"):
+        shutil.copytree(made / name, tmp_path / name)
+    for pattern in ("features-*.npz", "svms-*.json"):
+        for path in (tmp_path / "tagging").glob(pattern):
+            kept = path.read_bytes()
+            path.write_bytes(kept[:100])
+        with pytest.raises(SystemExit):
+            run_script(table4.main, arguments(tmp_path, "--model", str(model_path)))
+        message = capsys.readouterr().err
+        assert "is damaged" in message and pattern[:4] in message
+        path.write_bytes(kept)
+
+
+def test_tables_of_genres_refuse_majorminer(root, tmp_path, capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        run_script(table1.main, ["--dataset", "majorminer", "--root", str(root), "--out", str(tmp_path)])
+    assert exit_status.value.code == 2 and "table4 and figure3" in capsys.readouterr().err
