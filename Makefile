@@ -64,4 +64,4 @@ test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 clean:
-	rm -rf build dist *.egg-info .pytest_cache results
+	rm -rf build dist *.egg-info .pytest_cache
