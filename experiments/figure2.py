@@ -21,7 +21,7 @@ from experiments import pictures
 from experiments.features import FeatureSets
 from experiments.options import parse, run_script
 from experiments.pipeline import prepared_runs, versions
-from experiments.reporting import markdown_table, table_result, write_table
+from experiments.reporting import corpus_name, markdown_table, table_result, write_table
 
 # Ten colours of different lightness and hue (Tol's muted scheme, black for its pale grey), ten markers of different
 # outline: a reader who confuses two colours still tells the genres apart.
@@ -224,9 +224,8 @@ def chance(drawn):
 
 def title(result):
     """What the picture shows, in one line that says so where the corpus is synthetic."""
-    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
     return (f"t-SNE of {result['n_frames']:,} frames of {result['n_songs_drawn']} test songs "
-            f"({corpus}, profile {result['profile']}, seed {result['seed']})")
+            f"({corpus_name(result['dataset'])}, profile {result['profile']}, seed {result['seed']})")
 
 
 def draw(panels, drawn, classes, heading):

@@ -4,6 +4,7 @@ import numpy as np
 
 from experiments import pictures
 from experiments.options import run_script
+from experiments.reporting import corpus_name
 from experiments.tag_features import DBN, MIM
 from experiments.tagging import parse_tagging, run_experiment
 
@@ -24,8 +25,8 @@ def main(argv=None):
 
 def title(options, n_clips):
     """What the picture shows, in one line that says so where the corpus is synthetic."""
-    corpus = "synthetic corpus" if options.dataset == "synthetic" else options.dataset
-    return f"Autotagging: {n_clips:,} clips, {corpus}, profile {options.profile_name}, seed {options.seed}"
+    return (f"Autotagging: {n_clips:,} clips, {corpus_name(options.dataset)}, profile {options.profile_name}, "
+            f"seed {options.seed}")
 
 
 def draw(results, heading):

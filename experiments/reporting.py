@@ -74,13 +74,17 @@ def machine():
             "system": platform.platform()}
 
 
+def corpus_name(dataset):
+    """A data set's name in a heading, which says so where it is synthetic."""
+    return "synthetic corpus" if dataset == "synthetic" else dataset
+
+
 def heading(result, title):
     """Title, corpus, number of songs and seeds of a table in Markdown."""
-    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
     songs = result["n_songs"]
     seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
         f"{result['repeats']} seeds from {result['seed']} on, their test songs pooled, other values are means")
-    return (f"## {title}; {corpus}, profile {result['profile']}\n\n"
+    return (f"## {title}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
             f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
             "Accuracy with its 95 % Wilson interval.")
 

@@ -3,7 +3,7 @@ from dbn.autotag import compare_tags
 from experiments import paper
 from experiments.options import run_script
 from experiments.pipeline import versions
-from experiments.reporting import markdown_table, result_of, write_table
+from experiments.reporting import corpus_name, markdown_table, result_of, write_table
 from experiments.tag_features import MIM, ROWS
 from experiments.tagging import parse_tagging, run_experiment
 
@@ -32,8 +32,8 @@ def as_result(experiment):
     -------
     dict
         The keys of every table, and ``tags`` (by name: clips with the tag, test clips, accuracies of each row and
-        fold), ``left_out`` (tags that could not be evaluated), ``n_clips`` (listed, without audio, used), ``missing``
-        (ids of clips without audio) and ``network``.
+        fold), ``left_out`` (tags that could not be evaluated), ``n_clips`` (listed, without audio, used, and of
+        these, of unknown artists), ``missing`` (ids of clips without audio) and ``network``.
     """
     clips, results = experiment.clips, experiment.results
     corpus = clips.corpus
@@ -46,7 +46,8 @@ def as_result(experiment):
             for i, score in enumerate(results[MIM].scores)}
     return result | {"tags": tags, "left_out": [{"tag": tag, "why": why} for tag, why in results[MIM].left_out],
                      "n_clips": {"listed": len(corpus.clips), "without audio": len(corpus.missing),
-                                 "used": len(clips.used)},
+                                 "used": len(clips.used),
+                                 "of unknown artists": sum(not corpus.clips[i].artist for i in clips.used)},
                      "missing": list(corpus.missing), "network": experiment.network}
 
 
@@ -75,13 +76,13 @@ def as_markdown(result):
 
 
 def _heading(result):
-    corpus = "synthetic corpus" if result["dataset"] == "synthetic" else result["dataset"]
-    settings, network = result["settings"], result["network"]
+    n_clips, corpus = result["n_clips"], corpus_name(result["dataset"])
+    folds = "by artist" if n_clips["of unknown artists"] < n_clips["used"] else "by clip, as all artists are unknown"
     return (f"## {TITLE}; {corpus}, profile {result['profile']}\n\n"
-            f"{result['n_clips']['used']} clips, {len(result['tags'])} tags, {settings['tag_folds']} folds by artist; "
-            f"seed {result['seed']}. The network was trained on the genres of {network['dataset']} and learnt nothing "
-            "from tags. Mean accuracy over the tags ± its standard error; chance is 0.5. p is Wilcoxon's signed-rank "
-            "test over the tags, on the same clips.")
+            f"{n_clips['used']} clips, {len(result['tags'])} tags, {result['settings']['tag_folds']} folds {folds}; "
+            f"seed {result['seed']}. The network was trained on genres ({corpus_name(result['network']['dataset'])}) "
+            "and learnt nothing from tags. Mean accuracy over the tags ± its standard error; chance is 0.5. p is "
+            "Wilcoxon's signed-rank test over the tags, on the same clips.")
 
 
 def _remarks(result):

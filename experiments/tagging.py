@@ -19,6 +19,7 @@ from experiments.pipeline import Corpora, Run
 from experiments.tag_features import ROWS, Clips, clip_features
 
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
+AT_LEAST = {"n_tagged_clips": 1, "min_players": 1, "n_tags": 1, "tag_folds": 2, "min_tagged_clips": 1}  # of a profile
 
 
 def parse_tagging(description, argv=None):
@@ -79,6 +80,10 @@ def run_experiment(options):
     """
     if options.dataset not in ("synthetic", "majorminer"):
         raise DBNError(f"--dataset {options.dataset} has no tags: autotagging is for synthetic and majorminer")
+    for name, least in AT_LEAST.items():
+        if getattr(options.profile, name) < least:
+            raise DBNError(f"--{name.replace('_', '-')} is {getattr(options.profile, name)}: give an integer of at "
+                           f"least {least}")
     corpora = Corpora(options)
     path, model = find_network(options, corpora)
     # every row's frames are those that the network was trained on
@@ -93,9 +98,10 @@ def run_experiment(options):
     for name in ROWS:
         results[name], taken = tag_results(name, clips, options, folder)
         seconds += taken
-    about = {"path": str(path), "dataset": model.about.get("dataset"), "best_error": model.about.get("best_error")}
+    network = {"path": str(path), "dataset": model.about.get("dataset", "unknown corpus"),
+               "best_error": model.about.get("best_error")}
     steps = ("tagged", "tag_features")
-    return Experiment(options, clips, results, about,
+    return Experiment(options, clips, results, network,
                       {step: corpora.seconds()[step] for step in steps} | {"tag_svms": seconds})
 
 

@@ -149,11 +149,25 @@ def test_majorminer_with_bad_clips(made, root, model_path, tmp_path, capsys):
     (skipped,) = result["skipped"]
     assert Path(skipped["file"]).name == "tagged-00000.wav"
     assert result["missing"] == ["tagged-00001"]
-    assert result["n_clips"] == {"listed": 48, "without audio": 1, "used": 46} and result["dataset"] == "majorminer"
+    assert result["n_clips"] == {"listed": 48, "without audio": 1, "used": 46, "of unknown artists": 0}
+    assert result["dataset"] == "majorminer"
     assert result["network"]["path"] == str(model_path) and result["network"]["dataset"] == "synthetic"
     printed = capsys.readouterr().out
     assert "Without audio: 1 of 48 clips, tagged-00001" in printed and "tagged-00000.wav" in printed
-    assert "genres of synthetic" in printed and "Synthetic corpus" not in printed
+    assert "genres (synthetic corpus)" in printed and "Synthetic corpus" not in printed
+    assert "folds by artist" in printed
+
+
+def test_three_columns_without_artists(root, model_path, tmp_path, capsys):
+    shutil.copytree(root, tmp_path / "root")
+    lines = [line.split("\t") for line in (root / "clips.tsv").read_text().splitlines()]
+    (tmp_path / "root" / "clips.tsv").write_text("".join(f"{tag}\t{count}\tsome/where/{clip}.mp3\n"
+                                                         for clip, *_, tag, count in lines))
+    table4.main(arguments(tmp_path / "out", "--dataset", "majorminer", "--root", str(tmp_path / "root"), "--model",
+                          str(model_path)))
+    n_clips = read(tmp_path / "out")["n_clips"]
+    assert n_clips["used"] == n_clips["of unknown artists"] == 46
+    assert "folds by clip" in capsys.readouterr().out
 
 
 # --- Figure 3 ---
@@ -188,10 +202,10 @@ BAD = {
     "no such network": (["--model", "no/model.npz"], "no/model.npz"),
     "no list": (["--dataset", "majorminer", "--root", "no/root", "--model", "{model}"], "no/root/clips.tsv"),
     "no audio": (["--dataset", "majorminer", "--root", "{silent}", "--model", "{model}"], "has audio"),
-    "folds": (["--tag-folds", "1", "--model", "{model}"], "n_folds"),
-    "players": (["--min-players", "0", "--model", "{model}"], "min_count"),
+    "folds": (["--tag-folds", "1", "--model", "{model}"], "--tag-folds is 1"),
+    "players": (["--min-players", "0", "--model", "{model}"], "--min-players"),
     "too few clips": (["--min-tagged-clips", "1000", "--model", "{model}"], "no tag can be evaluated"),
-    "clips": (["--n-tagged-clips", "0", "--model", "{model}"], "n_clips"),
+    "clips": (["--n-tagged-clips", "0", "--model", "{model}"], "--n-tagged-clips"),
     "C": (["--tag-C", "-1", "--model", "{model}"], "C is -1"),
     "window": (["--window-seconds", "0.001", "--model", "{model}"], "window"),
 }
