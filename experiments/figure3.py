@@ -54,7 +54,7 @@ def draw(results, heading):
     axes.axvline(0.5, color="black", linewidth=1, linestyle="--", label="chance")
     axes.set_yticks(places, [f"{score.name} ({score.n_positive})" for score in scores])
     axes.set(xlim=(0, 1), ylim=(-0.6, len(order) - 0.4),
-             xlabel="accuracy (lines: standard error over the folds; in brackets: clips with the tag)")
+             xlabel="accuracy, standard error over the folds; in brackets: clips with the tag")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(heading, fontsize=10)
