@@ -7,6 +7,7 @@ import hashlib
 import json
 import platform
 import time
+import warnings
 from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -219,7 +220,9 @@ def prepared_runs(options):
         run.split  # a split that cannot be drawn is said before hours of training
     corpora.store  # made here, with all processes, not by each worker
     if len(runs) > 1:
-        with parallel_config("loky", inner_max_num_threads=1):
+        with parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
+            # a worker that has grown is replaced before its next seed, which is no cause for alarm
+            warnings.filterwarnings("ignore", "A worker stopped")
             Parallel(n_jobs=min(len(runs), options.jobs))(
                 delayed(_train)(options, run.seed) for run in runs)
     return corpora, runs
