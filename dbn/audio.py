@@ -34,7 +34,7 @@ _CORRECTED_LENGTH = r"^ *(?:data|Data Size|SSND|riff|Riff size) *: (\d+) \(shoul
 # written before the end was known (FLAC through a pipe).
 _MOST_SAMPLES_PER_BYTE = 100
 
-_BLOCK_FRAMES = 128  # one block and its spectrum stay in the processor's cache
+SPECTRUM_BLOCK = 128  # frames transformed at once: one block and its spectrum stay in the processor's cache
 
 
 def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
@@ -66,17 +66,62 @@ def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
         samples.
     """
     require_integer("sample_rate", sample_rate, minimum=1)
-    samples, file_rate = _read_samples(path)
-    lowest, highest = samples.min(), samples.max()  # NaN if any sample is
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
-    signal = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-    if signal.min() == signal.max():
-        raise AudioError(path, "it is silent: every sample has the same value")
+    [(signal, file_rate)] = mono_blocks(path)
     signal = _resample(signal, file_rate, sample_rate)
-    if len(signal) < min_length:
-        raise AudioError(path, f"too short: {len(signal)} samples at {sample_rate} Hz, {min_length} are needed")
+    require_length(path, len(signal), sample_rate, min_length)
     return signal
+
+
+def mono_blocks(path, seconds=None):
+    """Read an audio file from its start to its end, channels averaged, with the checks of :func:`load_audio`.
+
+    What only the end of a file tells (truncated, silent) is raised after the last block.
+
+    Parameters
+    ----------
+    path : str or path-like
+    seconds : float or None
+        Length of a block; None reads the file as one.
+
+    Yields
+    ------
+    signal : ndarray of float32 [shape=(n,)]
+        The next samples, as many as there are in so many seconds; the last block may be shorter, none is empty.
+    rate : int
+        The file's own sample rate in Hz.
+
+    Raises
+    ------
+    AudioError
+        See :func:`load_audio`; whether the signal is long enough is left to the caller.
+    """
+    _require_readable_file(path)
+    lowest, highest, n = math.inf, -math.inf, 0
+    try:
+        with soundfile.SoundFile(path) as file:
+            _check_header(path, file)
+            promised, container, rate = _promised_frames(file), file.format, file.samplerate
+            size = -1 if seconds is None else max(1, round(seconds * rate))
+            more = True
+            while more:
+                samples = file.read(size, dtype="float32", always_2d=True)
+                more = len(samples) == size
+                if len(samples):
+                    signal = _mono(path, samples)
+                    lowest, highest, n = min(lowest, signal.min()), max(highest, signal.max()), n + len(signal)
+                    yield signal, rate
+    except (soundfile.SoundFileError, OSError) as error:
+        detail = getattr(error, "error_string", str(error))
+        raise AudioError(path, f"cannot be decoded: damaged, truncated or no audio ({detail})") from None
+    _check_end(path, container, promised, n)
+    if lowest == highest:
+        raise AudioError(path, "it is silent: every sample has the same value")
+
+
+def require_length(path, n, sample_rate, min_length):
+    """Raise an :class:`AudioError` if a file's `n` samples at `sample_rate` Hz are fewer than `min_length`."""
+    if n < min_length:
+        raise AudioError(path, f"too short: {n} samples at {sample_rate} Hz, {min_length} are needed")
 
 
 def expected_length(path, sample_rate=SAMPLE_RATE):
@@ -165,8 +210,8 @@ def dft_magnitudes(signal, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, win
         raise DBNError("signal holds NaN or infinite samples")
     taper = _window(window, frame_length)
     magnitudes = np.empty((len(frames), frame_length // 2 + 1), dtype=np.float32)
-    for start in range(0, len(frames), _BLOCK_FRAMES):
-        block = slice(start, start + _BLOCK_FRAMES)
+    for start in range(0, len(frames), SPECTRUM_BLOCK):
+        block = slice(start, start + SPECTRUM_BLOCK)
         windowed = frames[block] if taper is None else frames[block] * taper
         np.abs(scipy.fft.rfft(windowed), out=magnitudes[block])
     return magnitudes
@@ -189,25 +234,22 @@ def _window(window, frame_length):
         raise DBNError(f"window={window!r} is not one that scipy.signal.get_window knows ({error})") from None
 
 
-def _read_samples(path):
-    """All samples of a file, float32 [shape=(n, channels)] with n > 0, and its rate in Hz."""
-    _require_readable_file(path)
-    try:
-        with soundfile.SoundFile(path) as file:
-            _check_header(path, file)
-            promised = _promised_frames(file)
-            samples = file.read(dtype="float32", always_2d=True)
-            rate, container = file.samplerate, file.format
-    except (soundfile.SoundFileError, OSError) as error:
-        detail = getattr(error, "error_string", str(error))
-        raise AudioError(path, f"cannot be decoded: damaged, truncated or no audio ({detail})") from None
+def _mono(path, samples):
+    """Average the channels of finite samples, float32 [shape=(n, channels)] with n > 0."""
+    lowest, highest = samples.min(), samples.max()  # NaN if any sample is
+    if not (np.isfinite(lowest) and np.isfinite(highest)):
+        raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
+    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+
+
+def _check_end(path, container, promised, n):
+    """Refuse a file of which `n` samples could be read, if its header promised more or its end is missing."""
     if container == "OGG" and not _ogg_is_complete(path):
         raise AudioError(path, "truncated: its last Ogg page is missing")
-    if promised - len(samples) > TOLERATED_SHORTFALL or promised > len(samples) == 0:
-        raise AudioError(path, f"truncated: it holds {len(samples)} samples, fewer than its header promises")
-    if not len(samples):
+    if promised - n > TOLERATED_SHORTFALL or promised > n == 0:
+        raise AudioError(path, f"truncated: it holds {n} samples, fewer than its header promises")
+    if not n:
         raise AudioError(path, "it holds no samples")
-    return samples, rate
 
 
 def _require_readable_file(path):
