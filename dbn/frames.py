@@ -21,6 +21,8 @@ from dbn.errors import DatasetError, DBNError
 from dbn.extraction import checked_settings, extract_frames
 from dbn.files import atomic_folder, atomic_path, disk_errors, npy_header, release_pages, sole_writer
 
+DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "hop_length": HOP_LENGTH, "window": None}
+
 FORMAT = 1  # raised whenever the same files and options would give other frames or another layout
 
 _READ_ROWS = 4096  # rows of a mapped file that are in this process's memory at a time
@@ -109,7 +111,7 @@ class FrameStore:
         if jobs is not None and (not isinstance(jobs, int) or jobs == 0):
             raise DBNError(f"jobs must be a number of processes, or -1 for one a core, not {jobs!r}")
         tracks = _checked_tracks(corpus)
-        key = _key(corpus, tracks, settings)
+        key = store_key(corpus, tracks, settings)
         final = Path(directory) / f"{corpus.name}-{key[:16]}"
         store, _ = cls._open_if_whole(final)
         if store is not None:
@@ -178,7 +180,8 @@ def _checked_tracks(corpus):
     return tracks
 
 
-def _key(corpus, tracks, settings):
+def store_key(corpus, tracks, settings):
+    """SHA-256 of all that a store depends on, see :meth:`FrameStore.build`; `tracks` are the corpus's, by name."""
     def stamp(path):
         try:
             status = os.stat(path)

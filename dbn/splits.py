@@ -350,6 +350,11 @@ def _check_draw(tracks, seed, fractions):
         raise DatasetError("no tracks to split")
     if seed < 0:
         raise DatasetError(f"seed {seed}: must not be negative")
+    check_fractions(fractions)
+
+
+def check_fractions(fractions):
+    """Raise a :class:`DatasetError` unless these are shares of train, valid and test."""
     if len(fractions) != len(PARTS) or not min(fractions) > 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-9):
         raise DatasetError(f"fractions {fractions}: must be three positive numbers with sum 1, "
                            f"for train, valid and test")

@@ -13,11 +13,12 @@ import numpy as np
 from tqdm import tqdm
 
 from dbn.files import atomic_path
+from dbn.fitting import versions
 from dbn.stats import mcnemar_exact
 from dbn.svm import select, vote
 from experiments import pictures
 from experiments.features import FeatureSets, feature_names
-from experiments.pipeline import prepared_runs, read_json, versions
+from experiments.pipeline import prepared_runs, read_json
 from experiments.reporting import (accuracy_row, heading, interval_text, markdown_table, mean_text, table_result,
                                    write_table)
 

@@ -16,11 +16,12 @@ from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
 from dbn.errors import DBNError
+from dbn.fitting import versions
 from dbn.scaling import Scaling
 from experiments import pictures
 from experiments.features import FeatureSets
 from experiments.options import parse, run_script
-from experiments.pipeline import prepared_runs, versions
+from experiments.pipeline import prepared_runs
 from experiments.reporting import corpus_name, markdown_table, table_result, write_table
 
 # Ten colours of different lightness and hue (Tol's muted scheme, black for its pale grey), ten markers of different

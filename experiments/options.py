@@ -6,9 +6,8 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
-from joblib import effective_n_jobs
-
 from dbn.errors import DBNError
+from dbn.options import add_options, checked_jobs
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
 
@@ -20,33 +19,6 @@ _NO_OPTIONS = ("training", "split", "corpus_seed")
 
 def _path(text):
     return Path(text).expanduser()
-
-
-def _tuple_of(kind):
-    def parse_tuple(text):
-        return tuple(kind(part) for part in text.split(","))
-    parse_tuple.__name__ = f"comma-separated {kind.__name__}"
-    return parse_tuple
-
-
-def _or_none(kind):
-    def parse_optional(text):
-        return None if text == "none" else kind(text)
-    parse_optional.__name__ = f"{kind.__name__} or none"
-    return parse_optional
-
-
-_PARSERS = {"hidden_layers_sizes": _tuple_of(int), "patience": _or_none(int), "window": _or_none(str)}
-
-
-def _add_options(group, settings_class, left_out):
-    """One option for each field of a settings class; only those given appear among the parsed."""
-    for setting in fields(settings_class):
-        if setting.name not in left_out:
-            kind = _PARSERS.get(setting.name)
-            if kind is None:
-                kind = _tuple_of(float) if isinstance(setting.default, tuple) else type(setting.default)
-            group.add_argument("--" + setting.name.replace("_", "-"), type=kind, default=argparse.SUPPRESS)
 
 
 def parse(description, argv=None, own_options=None):
@@ -81,10 +53,10 @@ def parse(description, argv=None, own_options=None):
                                         "(default: the profile's)")
     for name, arguments in (own_options or {}).items():
         parser.add_argument(name, **arguments)
-    _add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
-                 _NO_OPTIONS)
-    _add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
-                 TrainingSettings, ("seed",))
+    add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
+                _NO_OPTIONS)
+    add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
+                TrainingSettings, ("seed",))
     argv = sys.argv[1:] if argv is None else argv
     options = _with_profile(parser.parse_args(argv))
     options.argv = list(argv)
@@ -117,9 +89,7 @@ def _with_profile(options):
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
-    if options.jobs == 0 or options.jobs < -1:
-        raise DBNError(f"--jobs is {options.jobs}: give the number of processes, or -1 for one a core")
-    options.jobs = effective_n_jobs(options.jobs)
+    options.jobs = checked_jobs(options.jobs)
     return options
 
 

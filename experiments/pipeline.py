@@ -5,27 +5,21 @@ Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (fram
 """
 import hashlib
 import json
-import platform
 import time
 import warnings
 from dataclasses import asdict, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 
-import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
-from dbn import __version__, splits
+from dbn import splits
 from dbn.datasets import folder, gtzan, identical, synthetic
 from dbn.errors import DatasetError
 from dbn.files import atomic_path
+from dbn.fitting import fit_model, label_songs
 from dbn.frames import FrameSet, FrameStore
-from dbn.model_io import Model, load_model, save_model
-from dbn.scaling import Scaling
-from dbn.training import train
-
-PACKAGES = ("numpy", "scipy", "pytensor", "numba", "scikit-learn", "soundfile")
+from dbn.model_io import load_model, save_model
 
 
 class Corpora:
@@ -162,44 +156,17 @@ class Run:
         path = self.network_folder / "model.npz"
         if path.exists():
             return load_model(path)
-        scaling = Scaling(self.profile.scaling)
-        started = time.monotonic()
-        scaling.fit(x for x, _ in self.songs("train").blocks())
-        scaling_seconds = time.monotonic() - started
-        classes = self.corpora.corpus.classes
-        train_set, valid_set = self.songs("train", scaling), self.songs("valid", scaling)
-        result = train(train_set, valid_set, len(classes), self.settings, directory=self.network_folder,
-                       data_key=self.network_folder.name)
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
-                 "split": self.profile.split, "settings": asdict(self.settings), "best_epoch": result.best_epoch,
-                 "best_error": result.best_error, "stopped": result.stopped, "versions": versions(),
-                 "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames},
-                 "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
-                             "finetune": result.seconds("finetune")}}
-        model = Model.from_dbn(result.dbn, scaling, classes, self.corpora.frame_settings, result.history, about)
+                 "split": self.profile.split}
+        model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
+                          data_key=self.network_folder.name, about=about)
         save_model(path, model)
         return model
 
     @cached_property
     def test_predictions(self):
-        """The network's answer for every test song, from the mean of its frame predictions (§4.1).
-
-        Returns
-        -------
-        dict
-            ``names`` (list of str), ``true`` and ``predicted`` (int arrays [n_songs]), ``frame_errors`` (number of
-            wrong frames) and ``n_frames`` (number of frames).
-        """
-        songs = self.songs("test")
-        true, predicted, wrong = [], [], 0
-        for index, x in songs.songs():
-            label = songs.segment_labels[index]
-            probabilities = self.model.predict_proba(x)
-            true.append(label)
-            predicted.append(int(probabilities.mean(axis=0).argmax()))
-            wrong += int((probabilities.argmax(axis=1) != label).sum())
-        return {"names": list(songs.names), "true": np.array(true), "predicted": np.array(predicted),
-                "frame_errors": wrong, "n_frames": songs.n_frames}
+        """The network's answer for every test song, see :func:`dbn.fitting.label_songs`."""
+        return label_songs(self.model, self.songs("test"))
 
     def n_songs(self):
         """Songs of each part that could be read: a dict."""
@@ -231,8 +198,3 @@ def prepared_runs(options):
 def _train(options, seed):
     """Train one seed's network in a worker, which leaves it on the disk."""
     Run(Corpora(options), seed).model
-
-
-def versions():
-    """Versions of Python and of the packages that the numbers may depend on: a dict."""
-    return {"python": platform.python_version(), "dbn": __version__} | {name: version(name) for name in PACKAGES}

@@ -1,9 +1,10 @@
 """Table 1: hyper-parameters and training statistics of the deep belief network, and its song accuracy (§4.1)."""
 import numpy as np
 
+from dbn.fitting import versions
 from experiments import paper, pictures
 from experiments.options import parse, run_script
-from experiments.pipeline import prepared_runs, versions
+from experiments.pipeline import prepared_runs
 from experiments.reporting import (accuracy_row, heading, interval_text, markdown_table, table_result, value_text,
                                    write_table)
 

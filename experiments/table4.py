@@ -1,8 +1,8 @@
 """Table 4: autotagging with the DBN's and with the MIM features, mean accuracy over the tags (§5.2)."""
 from dbn.autotag import compare_tags
+from dbn.fitting import versions
 from experiments import paper
 from experiments.options import run_script
-from experiments.pipeline import versions
 from experiments.reporting import corpus_name, markdown_table, result_of, write_table
 from experiments.tag_features import MIM, ROWS
 from experiments.tagging import parse_tagging, run_experiment

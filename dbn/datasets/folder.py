@@ -54,13 +54,13 @@ def load(root):
             if _is_new(root / name, seen):
                 classes.append(name)
             else:
-                skipped.append((_shown(name), "a link to a folder that is read already"))
+                skipped.append((printable(name), "a link to a folder that is read already"))
         elif Path(name).suffix.lower() in READABLE:
-            skipped.append((_shown(name), "not in a class's sub-folder"))
+            skipped.append((printable(name), "not in a class's sub-folder"))
     for name in classes:
         found = _tracks(root, name, seen, skipped)
         if not found:
-            skipped.append((_shown(name), "a class without any usable audio file"))
+            skipped.append((printable(name), "a class without any usable audio file"))
         tracks += found
     labels = tuple(sorted({track.label for track in tracks}))
     if len(labels) < 2:
@@ -74,7 +74,7 @@ def _tracks(root, label, seen, skipped):
     tracks = []
 
     def cannot_list(error):
-        skipped.append((_shown(os.path.relpath(error.filename, root)), f"cannot be listed: {error.strerror}"))
+        skipped.append((printable(os.path.relpath(error.filename, root)), f"cannot be listed: {error.strerror}"))
 
     for folder, subfolders, files in os.walk(root / label, followlinks=True, onerror=cannot_list):
         subfolders[:] = [name for name in sorted(subfolders)
@@ -84,15 +84,15 @@ def _tracks(root, label, seen, skipped):
             if file.startswith(".") or path.suffix.lower() not in READABLE | UNREADABLE:
                 continue
             name = path.relative_to(root).as_posix()
-            why = _why_not(path, name)
+            why = why_unusable(path, name)
             if why:
-                skipped.append((_shown(name), why))
+                skipped.append((printable(name), why))
             else:
                 tracks.append(Track(name, path, label))
     return tracks
 
 
-def _why_not(path, name):
+def why_unusable(path, name):
     """Why a file that looks like audio is left out; "" if it is not."""
     if path.suffix.lower() in UNREADABLE:
         return f"libsndfile does not read {path.suffix.lower()} files; convert it to .wav or .flac"
@@ -108,7 +108,7 @@ def _is_printable(character):
     return unicodedata.category(character) not in ("Cc", "Cs", "Zl", "Zp")
 
 
-def _shown(name):
+def printable(name):
     """A name that any file and terminal takes: what cannot be printed becomes an escape."""
     return "".join(character if _is_printable(character) else character.encode("unicode_escape").decode("ascii")
                    for character in name)

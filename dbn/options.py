@@ -1,0 +1,84 @@
+"""Command-line options made from the fields of a settings class: one option each, of the field's name and type."""
+import argparse
+import re
+from dataclasses import fields
+
+from dbn.errors import DBNError
+
+
+def add_options(group, settings_class, left_out=(), defaults=None):
+    """One option for each field of a settings class; only those given appear among the parsed.
+
+    Parameters
+    ----------
+    group : argparse.ArgumentParser or argument group
+    settings_class : type
+        A dataclass with defaults; the help texts are those of its docstring, where it has an ``Attributes`` section.
+    left_out : sequence of str
+        Fields that are not options.
+    defaults : settings_class, optional
+        What the help says of each option's default.
+    """
+    texts = _attribute_texts(settings_class.__doc__)
+    for setting in fields(settings_class):
+        if setting.name not in left_out:
+            text = texts.get(setting.name)
+            if defaults is not None:
+                text = f"{text} Default: {_as_given(getattr(defaults, setting.name))}"
+            group.add_argument("--" + setting.name.replace("_", "-"), type=_parser_of(setting),
+                               default=argparse.SUPPRESS, help=text)
+
+
+def given_options(args, settings_class):
+    """Those fields of `settings_class` that were given as options: a dict of their values."""
+    return {setting.name: getattr(args, setting.name) for setting in fields(settings_class)
+            if hasattr(args, setting.name)}
+
+
+def checked_jobs(jobs):
+    """The number of processes that ``--jobs`` means; a :class:`DBNError` if it means none."""
+    if jobs == 0 or jobs < -1:
+        raise DBNError(f"--jobs is {jobs}: give the number of processes, or -1 for one a core")
+    from joblib import effective_n_jobs  # a quarter of a second to import, which --help need not wait for
+    return effective_n_jobs(jobs)
+
+
+def tuple_of(kind):
+    """A parser of comma-separated values."""
+    def parse_tuple(text):
+        return tuple(kind(part) for part in text.split(","))
+    parse_tuple.__name__ = f"comma-separated {kind.__name__}"
+    return parse_tuple
+
+
+def _or_none(kind):
+    def parse_optional(text):
+        return None if text == "none" else kind(text)
+    parse_optional.__name__ = f"{kind.__name__} or none"
+    return parse_optional
+
+
+_PARSERS = {"hidden_layers_sizes": tuple_of(int), "patience": _or_none(int), "window": _or_none(str)}
+
+
+def _parser_of(setting):
+    if setting.name in _PARSERS:
+        return _PARSERS[setting.name]
+    return tuple_of(float) if isinstance(setting.default, tuple) else type(setting.default)
+
+
+def _as_given(value):
+    """A value as it is written on the command line."""
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    return "none" if value is None else str(value)
+
+
+def _attribute_texts(docstring):
+    """What a NumPy-style docstring says of each attribute, on one line and safe for argparse: a dict by name."""
+    _, _, section = (docstring or "").partition("Attributes\n    ----------\n")
+    texts = {}
+    for names, text in re.findall(r"^    (\w[\w, ]*) : .*\n((?:        .*\n)+)", section, re.MULTILINE):
+        for name in names.split(", "):
+            texts[name] = " ".join(text.replace("`", "").split()).replace("%", "%%")
+    return texts
