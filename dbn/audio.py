@@ -98,7 +98,7 @@ def mono_blocks(path, seconds=None):
     _require_readable_file(path)
     lowest, highest, n = math.inf, -math.inf, 0
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             _check_header(path, file)
             promised, container, rate = _promised_frames(file), file.format, file.samplerate
             size = -1 if seconds is None else max(1, round(seconds * rate))
@@ -127,7 +127,7 @@ def require_length(path, n, sample_rate, min_length):
 def expected_length(path, sample_rate=SAMPLE_RATE):
     """Most samples that :func:`load_audio` can return, from the header alone; 0 if the header is refused already."""
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
             _check_header(path, file)
             return -(-file.frames * sample_rate // file.samplerate)
     except (soundfile.SoundFileError, OSError, AudioError):
