@@ -1,0 +1,391 @@
+"""The network behind scikit-learn's interface: a classifier of frames, and the features it learns (paper §3, §4.1).
+
+Conventions
+-----------
+An example is a row: a DFT frame, or any vector of non-negative numbers. Everything is computed in float32; other
+floats and integers are converted. Training needs PyTensor; what is fitted is a :class:`dbn.model_io.Model`, plain
+arrays, so fitted estimators are pickled, copied to other processes and used without a compiler.
+
+There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
+from the fit before.
+"""
+from numbers import Integral, Real
+
+import numpy as np
+from scipy.special import log_expit, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
+from threadpoolctl import threadpool_limits
+
+from dbn.checkpoint import Checkpoint
+from dbn.errors import DBNError
+from dbn.frames import FrameSet
+from dbn.model_io import Model
+from dbn.scaling import Scaling
+from dbn.settings import TrainingSettings
+from dbn.training import build_dbn, finetune, pretrain
+
+SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "finetune_lr",
+            "finetune_epochs", "batch_size", "patience", "patience_increase", "improvement_threshold")
+
+
+class _DBNEstimator(BaseEstimator):
+    """What classifier and features share: the parameters and the training. The classifier documents both."""
+
+    def __init__(self, hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax", scaling="minmax",
+                 pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474, batch_size=20,
+                 patience=None, patience_increase=2.0, improvement_threshold=0.995, validation_fraction=0.2,
+                 warm_start=False, random_state=None, verbose=False):
+        self.hidden_layers_sizes = hidden_layers_sizes
+        self.visible = visible
+        self.output = output
+        self.scaling = scaling
+        self.pretrain_lr = pretrain_lr
+        self.pretrain_epochs = pretrain_epochs
+        self.k = k
+        self.finetune_lr = finetune_lr
+        self.finetune_epochs = finetune_epochs
+        self.batch_size = batch_size
+        self.patience = patience
+        self.patience_increase = patience_increase
+        self.improvement_threshold = improvement_threshold
+        self.validation_fraction = validation_fraction
+        self.warm_start = warm_start
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.positive_only = True
+        return tags
+
+    def _checked_settings(self):
+        """The training settings but for their seed, once every parameter is known to be right."""
+        settings = {name: getattr(self, name) for name in SETTINGS}
+        TrainingSettings(**settings)
+        Scaling(self.scaling)
+        fraction = self.validation_fraction
+        if not (isinstance(fraction, Real) and 0 < fraction < 1):
+            raise DBNError(f"validation_fraction is {fraction!r}: give a number between 0 and 1, both excluded")
+        for name in ("warm_start", "verbose"):
+            if not isinstance(getattr(self, name), (bool, np.bool_, Integral)):
+                raise DBNError(f"{name} is {getattr(self, name)!r}: give True or False")
+        try:
+            check_random_state(self.random_state)
+        except ValueError:
+            raise DBNError(f"random_state is {self.random_state!r}: give a non-negative integer, a "
+                           "numpy.random.RandomState or None") from None
+        return settings
+
+    def _checked_rows(self, X, y="no_validation", reset=False):
+        """Rows (and labels, if given) as scikit-learn wants them checked; X as float32."""
+        checked = validate_data(self, X, y, reset=reset, dtype=np.float32)
+        check_non_negative(checked[0] if isinstance(checked, tuple) else checked, type(self).__name__)
+        return checked
+
+    def _fit(self, X, labels, valid, classes, settings):
+        """Train on `X` float32 [n, n_features], and set `model_` and what tells of its training.
+
+        Without `labels`, the class numbers int32 [n], the layers are pre-trained and no more. `valid` is a pair of the
+        same form; if it is None, a part of the rows is held out.
+        """
+        before = self.model_ if self._goes_on() else None
+        rng = check_random_state(self.random_state)
+        history = before.history if before else []
+        # a continued fit must not repeat the shuffles and draws of the one before
+        settings = TrainingSettings(**settings, seed=int(rng.randint(2**31 - 1)) + len(history))
+        if labels is not None and valid is None:
+            held_out = _held_out(labels, self.validation_fraction, rng)
+            valid = X[held_out], labels[held_out]
+            X, labels = X[~held_out], labels[~held_out]
+        rows = FrameSet.from_arrays(X, labels)
+        names = tuple(str(name) for name in classes)
+        scaling = before.scaling if before else Scaling(self.scaling).fit(x for x, _ in rows.blocks())
+        rows = rows.with_scaling(scaling)
+
+        dbn = build_dbn(settings, rows.n_features, len(names))
+        checkpoint = Checkpoint(None, "")
+        if before:
+            _check_fits(before, settings, self.scaling, names)
+            dbn.set_values(_values_of(before, dbn))
+            if labels is not None:
+                checkpoint.stage = dbn.n_layers  # where fine-tuning begins
+        with threadpool_limits(limits=1, user_api="blas"):
+            pretrain(dbn, rows, settings, checkpoint, self.verbose)
+            if labels is not None:
+                valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling)
+                finetune(dbn, rows, valid_rows, settings, checkpoint, self.verbose)
+                dbn.set_values(checkpoint.best_values)
+        self.history_ = [*history, *checkpoint.history]
+        self.best_epoch_ = checkpoint.numbers.get("best_epoch")
+        self.validation_score_ = None if labels is None else 1 - checkpoint.numbers["best_error"]
+        self.model_ = Model.from_dbn(dbn, scaling, names, frame_settings={}, history=self.history_)
+
+    def _goes_on(self):
+        return self.warm_start and hasattr(self, "model_")
+
+    def _numbered(self, X, y, X_valid, y_valid):
+        """Check labelled rows: X, class numbers int32 [n], the validation set or None, and the classes."""
+        X, y = self._checked_rows(X, y, reset=not self._goes_on())
+        check_classification_targets(y)
+        classes, labels = np.unique(y, return_inverse=True)
+        if len(classes) < 2:
+            raise DBNError(f"{type(self).__name__} needs at least two classes, but y has only one class, {classes[0]}")
+        if (X_valid is None) != (y_valid is None):
+            raise DBNError("X_valid and y_valid belong together: give both, or none to hold out a part of the rows")
+        valid = None
+        if X_valid is not None:
+            valid_X, valid_y = self._checked_rows(X_valid, y_valid)
+            unknown = np.setdiff1d(valid_y, classes)
+            if len(unknown):
+                raise DBNError(f"y_valid has the class {unknown[0]}, which y lacks")
+            valid = valid_X, np.searchsorted(classes, valid_y).astype(np.int32)
+        return X, labels.astype(np.int32), valid, classes
+
+
+def _held_out(labels, fraction, rng):
+    """Draw the validation rows, bool [n]: of every class `fraction`, but at least one row and never all."""
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+        held_out[rng.permutation(rows)[:n]] = True
+    if not held_out.any():
+        raise DBNError("no class has two rows, so none can be held out for early stopping: give more rows, or X_valid "
+                       "and y_valid")
+    return held_out
+
+
+def _check_fits(model, settings, scaling, names):
+    """Refuse to go on from `model` with another network."""
+    pairs = {"hidden_layers_sizes": (tuple(len(bias) for bias in model.biases[:-1]), settings.hidden_layers_sizes),
+             "visible": (model.visible, settings.visible), "output": (model.output, settings.output),
+             "scaling": (model.scaling.kind, scaling),
+             "y": (model.classes, names if model.classes and names else model.classes)}
+    for name, (before, now) in pairs.items():
+        if before != now:
+            raise DBNError(f"warm_start goes on with the network of the fit before, but {name} has changed from "
+                           f"{before!r} to {now!r}: set warm_start=False to begin anew")
+
+
+def _values_of(model, dbn):
+    """Parameters of `model` in the order of ``dbn.set_values``; of `dbn` the output layer, if its size is another."""
+    layers = [param for pair in zip(model.weights, model.biases) for param in pair]
+    if len(model.classes) != dbn.logLayer.b.get_value().size:
+        layers[-2:] = [param.get_value() for param in dbn.logLayer.params]
+    return layers + model.visible_biases
+
+
+class DBNClassifier(ClassifierMixin, _DBNEstimator):
+    """Deep belief network that tells the class of each row: pre-trained by contrastive divergence, then fine-tuned.
+
+    Parameters
+    ----------
+    hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, finetune_lr, finetune_epochs, batch_size, \
+    patience, patience_increase, improvement_threshold
+        See :class:`dbn.settings.TrainingSettings`; the defaults are the paper's.
+    scaling : {"minmax", "max", "standardize", "log", "none"}
+        What the rows are scaled by, fitted on the training rows; see :mod:`dbn.scaling`.
+    validation_fraction : float
+        Part of each class's rows that is not trained on; its error decides when to stop and which epoch is kept.
+        Rows are drawn singly: of music, frames of one song then lie on both sides and the error is too small. Give
+        `fit` a validation set of other songs instead.
+    warm_start : bool
+        Whether a second `fit` begins with the parameters and the scaling of the first. It then fine-tunes for up to
+        `finetune_epochs` more; the layers are not pre-trained again. The classes must be the same. With
+        ``random_state=None`` other rows are held out each time, which the fit before has trained on.
+    random_state : int, numpy.random.RandomState or None
+        Of all draws: held-out rows, weights, samples, shuffling. The same integer gives the same bits.
+    verbose : bool
+        Whether to show progress bars where standard error is a terminal.
+
+    Attributes
+    ----------
+    classes_ : array [n_classes]
+        The labels, sorted.
+    model_ : dbn.model_io.Model
+        The trained network, which :func:`dbn.model_io.save_model` can write.
+    history_ : list of dict
+        One record an epoch, see :class:`dbn.training.TrainingResult`; of all fits, if they were continued.
+    best_epoch_ : int
+        Epoch of this fit's fine-tuning whose parameters were kept; 0 is before the first.
+    validation_score_ : float
+        Its share of right rows of the validation set.
+    n_features_in_ : int
+        Width of the rows.
+    feature_names_in_ : array of str [n_features_in_]
+        Names of the columns, if X had any.
+
+    References
+    ----------
+    P. Hamel and D. Eck, "Learning features from music audio with deep belief networks", ISMIR 2010, §3 and §4.1.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from dbn.estimators import DBNClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> network = DBNClassifier(hidden_layers_sizes=(50,), random_state=0).fit(X[:1200], y[:1200])
+    >>> bool(network.score(X[1200:], y[1200:]) > 0.8)
+    True
+    """
+
+    def fit(self, X, y, X_valid=None, y_valid=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array_like [shape=(n, n_features)]
+            Non-negative and finite.
+        y : array_like [shape=(n,)]
+            Labels, at least two different ones.
+        X_valid, y_valid : array_like, optional
+            A validation set of the same form; no row is held out then.
+
+        Returns
+        -------
+        self : DBNClassifier
+
+        Raises
+        ------
+        ValueError
+            Rows, labels or a parameter that cannot be used (:class:`dbn.errors.DBNError` for parameters), or training
+            that diverges (:class:`dbn.errors.TrainingError`).
+        """
+        settings = self._checked_settings()
+        if settings["finetune_epochs"] == 0:
+            raise DBNError("finetune_epochs is 0: a classifier learns its classes by fine-tuning, give at least 1")
+        X, labels, valid, classes = self._numbered(X, y, X_valid, y_valid)
+        self._fit(X, labels, valid, classes, settings)
+        self.classes_ = classes
+        return self
+
+    def predict_proba(self, X):
+        """Class probabilities of the rows of `X`; float32 [n, n_classes], each row of sum 1.
+
+        The outputs of ``output="sigmoid"`` are independent of each other; they are divided by their sum.
+        """
+        check_is_fitted(self)
+        X = self._checked_rows(X)
+        model = self.model_
+        if model.output == "softmax":
+            return model.predict_proba(X)
+        # by logarithms: far from the training rows all outputs may round to 0, and their shares to 0 / 0
+        return softmax(log_expit(model.activations(X)[-1] @ model.weights[-1] + model.biases[-1]), axis=1)
+
+    def predict(self, X):
+        """The most probable class of each row of `X`; [n], of the dtype of `classes_`."""
+        probabilities = self.predict_proba(X)
+        return self.classes_[probabilities.argmax(axis=1)]
+
+
+class DBNFeatures(TransformerMixin, _DBNEstimator):
+    """The activations of a deep belief network's hidden layers, which are the paper's learned features.
+
+    With labels the network is fine-tuned before its activations are taken, as in the paper; without labels, or with
+    ``finetune_epochs=0``, it is pre-trained only.
+
+    Parameters
+    ----------
+    layers : "all" or list of int
+        Which layers' activations, numbered from 1, side by side in this order; "all" is the paper's "All Layers".
+    hidden_layers_sizes, ..., verbose
+        See :class:`DBNClassifier`. After a fit without labels, `warm_start` lets ``fit(X)`` pre-train for more epochs
+        and ``fit(X, y)`` fine-tune what was learned from rows without labels.
+
+    Attributes
+    ----------
+    layers_ : tuple of int
+        Numbers of the layers.
+    model_, history_, best_epoch_, validation_score_, n_features_in_, feature_names_in_
+        See :class:`DBNClassifier`; `best_epoch_` and `validation_score_` are None without labels.
+
+    References
+    ----------
+    P. Hamel and D. Eck, "Learning features from music audio with deep belief networks", ISMIR 2010, §4.1 and §5.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from dbn.estimators import DBNFeatures
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> features = DBNFeatures(hidden_layers_sizes=(20, 10), layers=[2], random_state=0).fit(X)
+    >>> features.transform(X).shape
+    (1797, 10)
+    """
+
+    def __init__(self, layers="all", hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax",
+                 scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474,
+                 batch_size=20, patience=None, patience_increase=2.0, improvement_threshold=0.995,
+                 validation_fraction=0.2, warm_start=False, random_state=None, verbose=False):
+        super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, finetune_lr,
+                         finetune_epochs, batch_size, patience, patience_increase, improvement_threshold,
+                         validation_fraction, warm_start, random_state, verbose)
+        self.layers = layers
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+    def fit(self, X, y=None, X_valid=None, y_valid=None):
+        """Train the network.
+
+        Parameters
+        ----------
+        X : array_like [shape=(n, n_features)]
+            Non-negative and finite.
+        y : array_like [shape=(n,)], optional
+            Labels, at least two different ones.
+        X_valid, y_valid : array_like, optional
+            A validation set of the same form; no row is held out then. Not looked at without labels.
+
+        Returns
+        -------
+        self : DBNFeatures
+
+        Raises
+        ------
+        ValueError
+            As in :meth:`DBNClassifier.fit`.
+        """
+        settings = self._checked_settings()
+        layers = self._layer_numbers()
+        if y is None or settings["finetune_epochs"] == 0:
+            self._fit(self._checked_rows(X, reset=not self._goes_on()), None, None, (), settings)
+        else:
+            self._fit(*self._numbered(X, y, X_valid, y_valid), settings)
+        self.layers_ = layers
+        return self
+
+    def _layer_numbers(self):
+        n_layers = len(self.hidden_layers_sizes)
+        if isinstance(self.layers, str) and self.layers == "all":
+            return tuple(range(1, n_layers + 1))
+        layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
+        if not layers or len(set(layers)) < len(layers) or not all(
+                isinstance(layer, Integral) and 1 <= layer <= n_layers for layer in layers):
+            raise DBNError(f'layers is {self.layers!r}: give "all", or a list of different layers from 1 to {n_layers}')
+        return tuple(int(layer) for layer in layers)
+
+    def transform(self, X):
+        """Activations of the chosen layers for the rows of `X`; float32 [n, units], each in [0, 1]."""
+        check_is_fitted(self)
+        activations = self.model_.activations(self._checked_rows(X))
+        return np.hstack([activations[layer - 1] for layer in self.layers_])
+
+    def get_feature_names_out(self, input_features=None):
+        """Names of the columns, ``layer1_unit0`` and so on; array of object [units].
+
+        `input_features` has no influence on them; if given, it must be the names that `fit` saw.
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            seen = getattr(self, "feature_names_in_", input_features)
+            if list(input_features) != list(seen) or len(input_features) != self.n_features_in_:
+                raise DBNError("input_features is not equal to feature_names_in_: give None, or the "
+                               f"{self.n_features_in_} names of the columns that fit saw")
+        return np.array([f"layer{layer}_unit{unit}" for layer in self.layers_
+                         for unit in range(len(self.model_.biases[layer - 1]))], dtype=object)

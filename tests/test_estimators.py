@@ -1,0 +1,376 @@
+"""DBNClassifier and DBNFeatures: scikit-learn's own checks, its tools around them, the training that they stand for."""
+import pickle
+
+import joblib
+import numpy as np
+import pytensor
+import pytest
+from scipy.special import expit
+from sklearn.base import clone
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from dbn.dbn import DBN
+from dbn.errors import DBNError, TrainingError
+from dbn.estimators import DBNClassifier, DBNFeatures, _held_out
+from dbn.frames import FrameSet
+from dbn.model_io import load_model, save_model
+from dbn.scaling import Scaling
+from dbn.settings import TrainingSettings
+from dbn.training import train
+from small_network import examples
+
+# scikit-learn's checks want blobs of three classes told apart, with few rows and features
+CHECKED = {"hidden_layers_sizes": (8,), "pretrain_epochs": 1, "finetune_lr": 1.0, "finetune_epochs": 60,
+           "batch_size": 10, "random_state": 0}
+SMALL = {"hidden_layers_sizes": (6, 5), "pretrain_lr": 0.05, "pretrain_epochs": 2, "finetune_lr": 1.0,
+         "finetune_epochs": 8, "batch_size": 10, "random_state": 0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def compile_once():
+    """Share compiled epochs between networks that differ in sizes only; to build one takes a second, and fits are many.
+
+    The graphs do not know the sizes, so the function of a host network serves for all: values are carried in and out.
+    """
+    hosts, functions = {}, {}
+
+    def host_of(dbn):
+        visible = type(dbn.rbm_layers[0]).__name__
+        key = dbn.n_layers, visible, dbn.logLayer.output, dbn.dtype
+        if key not in hosts:
+            hosts[key] = DBN(np.random.default_rng(0), n_ins=3, hidden_layers_sizes=(2,) * dbn.n_layers, n_outs=2,
+                             visible="gaussian" if visible == "GaussianRBM" else "bernoulli",
+                             output=dbn.logLayer.output, dtype=dbn.dtype)
+        return key, hosts[key]
+
+    def shared_epoch(build):
+        def epoch(self, *args):
+            key, host = host_of(self)
+            data = [arg for arg in args if not isinstance(arg, int)]
+            numbers = [arg for arg in args if isinstance(arg, int)]  # layer and k, or none
+            key = build.__name__, key, *numbers
+            if key not in functions:
+                copies = [pytensor.shared(shared.get_value()) for shared in data]
+                functions[key] = copies, build(host, *numbers[:1], *copies, *numbers[1:])
+            copies, function = functions[key]
+
+            def run(*args):
+                pairs = list(zip([*host.all_params(), host.theano_rng.generator, *copies],
+                                 [*self.all_params(), self.theano_rng.generator, *data], strict=True))
+                for ours, theirs in pairs:
+                    ours.set_value(theirs.get_value())
+                cost = function(*args)
+                for ours, theirs in pairs:
+                    theirs.set_value(ours.get_value())
+                return cost
+            return run
+        return epoch
+
+    originals = {name: getattr(DBN, name) for name in ("pretraining_epoch", "finetuning_epoch")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, build in originals.items():
+            patch.setattr(DBN, name, shared_epoch(build))
+        yield originals
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Rows and labels of scikit-learn's digits, 8 by 8 grey values: training and test."""
+    return train_test_split(*load_digits(return_X_y=True), test_size=0.5, random_state=0)
+
+
+@pytest.fixture(scope="module")
+def classifier(compile_once):
+    return DBNClassifier(**SMALL).fit(*examples(120))
+
+
+@pytest.fixture(scope="module")
+def features(compile_once):
+    return DBNFeatures(**SMALL).fit(*examples(120))
+
+
+def assert_same_network(one, other):
+    for name in ("weights", "biases", "visible_biases"):
+        for array, expected in zip(getattr(one.model_, name), getattr(other.model_, name), strict=True):
+            np.testing.assert_array_equal(array, expected)
+
+
+# nothing is excluded
+@parametrize_with_checks([DBNClassifier(**CHECKED), DBNClassifier(**CHECKED | {"output": "sigmoid"}),
+                          DBNFeatures(**CHECKED), DBNFeatures(**CHECKED | {"finetune_epochs": 0})])
+def test_scikit_learn_checks(estimator, check):
+    check(estimator)
+
+
+def test_same_bits_as_the_training_loop(compile_once, monkeypatch):
+    x, y = examples(120)
+    valid = examples(60, seed=1)
+    fitted = DBNClassifier(**SMALL).fit(x, y, *valid)
+    settings = {name: value for name, value in SMALL.items() if name != "random_state"}
+    scaling = Scaling("minmax").fit([x])
+    sets = [FrameSet.from_arrays(*pair).with_scaling(scaling) for pair in ((x, y), valid)]
+    seed = int(np.random.RandomState(0).randint(2**31 - 1))
+    for name, build in compile_once.items():
+        monkeypatch.setattr(DBN, name, build)  # this network compiles its own epochs
+    result = train(*sets, 3, TrainingSettings(**settings, seed=seed), progress=False)
+    n = len(fitted.model_.weights)
+    for i, value in enumerate(result.dbn.get_values()[:2 * n]):
+        np.testing.assert_array_equal((fitted.model_.biases if i % 2 else fitted.model_.weights)[i // 2], value)
+    assert fitted.best_epoch_ == result.best_epoch > 0
+    assert fitted.validation_score_ == 1 - result.best_error == fitted.score(*valid)
+
+
+def test_grid_search_over_a_pipeline_on_digits(digits):
+    x_train, x_test, y_train, y_test = digits
+    pipeline = make_pipeline(DBNFeatures(**SMALL | {"hidden_layers_sizes": (40, 20), "finetune_epochs": 20}),
+                             LogisticRegression(max_iter=1000))
+    search = GridSearchCV(pipeline, {"dbnfeatures__layers": [[2], "all"], "dbnfeatures__pretrain_epochs": [0, 2]}, cv=2,
+                          error_score="raise")
+    search.fit(x_train, y_train)
+    assert len(search.cv_results_["params"]) == 4
+    assert search.score(x_test, y_test) >= 0.9
+
+
+@pytest.mark.parametrize("options", [{}, {"output": "sigmoid"}, {"visible": "gaussian", "scaling": "standardize"}])
+def test_classifier_on_digits(digits, options):
+    x_train, x_test, y_train, y_test = digits
+    network = DBNClassifier(**SMALL | {"hidden_layers_sizes": (40, 20), "finetune_epochs": 40} | options)
+    assert network.fit(x_train, y_train).score(x_test, y_test) >= 0.9
+
+
+def test_clone_gives_the_same_bits_and_another_seed_others(classifier):
+    x, y = examples(120)
+    again = clone(classifier)
+    assert not hasattr(again, "model_")
+    assert_same_network(again.fit(x, y), classifier)
+    other = clone(classifier).set_params(random_state=1).fit(x, y)
+    assert (other.model_.weights[0] != classifier.model_.weights[0]).all()
+    generator = np.random.RandomState(0)
+    assert_same_network(clone(classifier).set_params(random_state=generator).fit(x, y), classifier)
+
+
+def test_pickle_and_joblib(classifier, features, tmp_path):
+    x, _ = examples(20, seed=5)
+    for fitted, method in ((classifier, "predict_proba"), (features, "transform")):
+        stored = pickle.dumps(fitted)
+        assert b"pytensor" not in stored  # arrays only, no graph
+        joblib.dump(fitted, tmp_path / "fitted.joblib")
+        for copy in (pickle.loads(stored), joblib.load(tmp_path / "fitted.joblib")):
+            np.testing.assert_array_equal(getattr(copy, method)(x), getattr(fitted, method)(x))
+
+
+def test_the_model_can_be_saved(classifier, tmp_path):
+    x, _ = examples(20, seed=5)
+    save_model(tmp_path / "model.npz", classifier.model_)
+    model = load_model(tmp_path / "model.npz")
+    np.testing.assert_array_equal(model.predict_proba(x), classifier.predict_proba(x))
+    assert model.classes == ("0", "1", "2")
+
+
+def test_labels_of_any_kind(classifier):
+    x, y = examples(120)
+    names = np.array(["rock", "blues", "jazz"])[y]
+    fitted = clone(classifier).fit(x, names)
+    assert fitted.classes_.tolist() == ["blues", "jazz", "rock"]
+    assert fitted.score(x, names) > 0.9
+
+
+def test_features_are_the_sigmoids_of_scaled_rows(features):
+    x, y = examples(120)
+    held_out = _held_out(y, 0.2, _generator_after_the_seed())
+    lowest, highest = x[~held_out].min(axis=0), x[~held_out].max(axis=0)
+    layer = np.clip((x - lowest) / (highest - lowest), 0, 1)
+    expected = []
+    for weights, bias in list(zip(features.model_.weights, features.model_.biases))[:-1]:
+        layer = expit(layer.astype(float) @ weights + bias)
+        expected.append(layer)
+    np.testing.assert_allclose(features.transform(x), np.hstack(expected), atol=1e-5)
+
+
+def _generator_after_the_seed():
+    generator = np.random.RandomState(0)
+    generator.randint(2**31 - 1)
+    return generator
+
+
+def test_chosen_layers_in_their_order(features):
+    x, y = examples(120)
+    every = features.transform(x)
+    chosen = clone(features).set_params(layers=[2, 1]).fit(x, y)
+    np.testing.assert_array_equal(chosen.transform(x), np.hstack([every[:, 6:], every[:, :6]]))
+    assert chosen.get_feature_names_out().tolist() == (
+        [f"layer2_unit{unit}" for unit in range(5)] + [f"layer1_unit{unit}" for unit in range(6)])
+    assert clone(features).set_params(layers=[1]).fit(x, y).get_feature_names_out().tolist() == [
+        f"layer1_unit{unit}" for unit in range(6)]
+
+
+def test_names_of_columns(features):
+    names = features.get_feature_names_out()
+    assert [names[0], names[5], names[6], names[-1]] == ["layer1_unit0", "layer1_unit5", "layer2_unit0", "layer2_unit4"]
+    assert features.get_feature_names_out([f"bin{i}" for i in range(8)]).tolist() == names.tolist()
+    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_.*8 names"):
+        features.get_feature_names_out(["bin0"])
+
+
+def test_pandas_output(features):
+    pandas = pytest.importorskip("pandas")
+    x, y = examples(120)
+    frame = pandas.DataFrame(x, columns=[f"bin{i}" for i in range(8)])
+    fitted = clone(features).set_output(transform="pandas").fit(frame, y)
+    table = fitted.transform(frame)
+    assert list(table.columns) == fitted.get_feature_names_out().tolist()
+    np.testing.assert_array_equal(table.to_numpy(), features.transform(x))
+    with pytest.raises(ValueError, match="feature_names_in_"):
+        fitted.get_feature_names_out([f"other{i}" for i in range(8)])
+
+
+def test_without_labels_the_layers_are_pretrained_only():
+    x, y = examples(120)
+    unsupervised = DBNFeatures(**SMALL).fit(x)
+    assert [(record["stage"], record["layer"]) for record in unsupervised.history_] == [("pretrain", 1)] * 2 + [
+        ("pretrain", 2)] * 2
+    assert unsupervised.validation_score_ is None and unsupervised.best_epoch_ is None
+    untrained = DBNFeatures(**SMALL | {"pretrain_epochs": 0}).fit(x)
+    assert (unsupervised.model_.weights[1] != untrained.model_.weights[1]).any()
+    # no row is held out: labels of any kind are not looked at
+    assert_same_network(DBNFeatures(**SMALL | {"finetune_epochs": 0}).fit(x, y + 0.5), unsupervised)
+
+
+def test_probabilities_of_softmax_sum_to_one(classifier):
+    x, y = examples(60, seed=3)
+    probabilities = classifier.predict_proba(x)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (classifier.predict(x) == probabilities.argmax(axis=1)).all()
+    assert classifier.score(x, y) > 0.9
+
+
+def test_probabilities_of_sigmoid_are_shares_of_the_outputs(classifier):
+    x, _ = examples(60, seed=3)
+    fitted = clone(classifier).set_params(output="sigmoid").fit(*examples(120))
+    outputs = fitted.model_.predict_proba(x).astype(float)
+    assert (np.abs(outputs.sum(axis=1) - 1) > 1e-3).any()
+    np.testing.assert_allclose(fitted.predict_proba(x), outputs / outputs.sum(axis=1, keepdims=True), atol=1e-5)
+    fitted.model_.biases[-1] -= np.float32([200, 210, 220])  # outputs that round to 0
+    assert not fitted.model_.predict_proba(x).any()
+    np.testing.assert_allclose(fitted.predict_proba(x), np.tile([1, 0, 0], (60, 1)), atol=0.1)
+
+
+def test_rows_held_out_of_every_class():
+    labels = np.repeat([0, 1, 2, 3], [50, 10, 2, 1])
+    held_out = _held_out(labels, 0.2, np.random.RandomState(0))
+    assert np.bincount(labels[held_out], minlength=4).tolist() == [10, 2, 1, 0]
+    other = _held_out(labels, 0.2, np.random.RandomState(1))
+    assert (held_out != other).any()
+    with pytest.raises(DBNError, match="no class has two rows"):
+        _held_out(np.arange(3), 0.5, np.random.RandomState(0))
+
+
+def test_scaling_sees_the_training_rows_only():
+    x, y = examples(120)
+    x[_held_out(y, 0.2, _generator_after_the_seed())] *= 100
+    held_out = DBNClassifier(**SMALL).fit(x, y)
+    assert 1 / held_out.model_.scaling.gain.min() < 2
+    given = DBNClassifier(**SMALL).fit(x, y, *examples(60, seed=1))  # then every row is trained on
+    assert 1 / given.model_.scaling.gain.min() > 50
+
+
+def test_warm_start_goes_on_from_the_parameters_kept(classifier):
+    x, y = examples(120)
+    standing = clone(classifier).set_params(warm_start=True).fit(x, y)
+    before = pickle.loads(pickle.dumps(standing))
+    assert_same_network(standing.set_params(finetune_lr=1e-30).fit(x, y), before)  # no step: the same network
+    assert len(standing.history_) == len(before.history_) + 8
+    assert {record["stage"] for record in standing.history_[len(before.history_):]} == {"finetune"}
+    going_on = before.set_params(finetune_lr=0.5, finetune_epochs=3)
+    score = going_on.validation_score_
+    assert going_on.fit(x, y).validation_score_ >= score  # on the same rows held out
+    cold = clone(classifier).fit(x, y)
+    assert_same_network(cold.fit(x, y), classifier)  # without warm start a second fit is a first one
+
+
+def test_warm_start_fine_tunes_what_was_learned_without_labels():
+    x, y = examples(120)
+    network = DBNFeatures(**SMALL, warm_start=True).fit(x)
+    learned = network.model_
+    network.set_params(finetune_lr=1e-30).fit(x, y)
+    for weights, expected in zip(network.model_.weights[:-1], learned.weights[:-1], strict=True):
+        np.testing.assert_array_equal(weights, expected)
+    assert network.model_.weights[-1].shape == (5, 3)
+    network.set_params(finetune_lr=1.0, finetune_epochs=30).fit(x, y)
+    assert network.validation_score_ > 0.9
+
+
+@pytest.mark.parametrize(("change", "message"), [
+    ({"hidden_layers_sizes": (6, 4)}, "hidden_layers_sizes has changed from"),
+    ({"visible": "gaussian"}, "visible has changed from 'bernoulli' to 'gaussian'"),
+    ({"output": "sigmoid"}, "output has changed"),
+    ({"scaling": "log"}, "scaling has changed"),
+])
+def test_warm_start_refuses_another_network(classifier, change, message):
+    fitted = pickle.loads(pickle.dumps(classifier)).set_params(warm_start=True, **change)
+    with pytest.raises(DBNError, match=message + ".*warm_start=False"):
+        fitted.fit(*examples(120))
+
+
+def test_warm_start_refuses_other_classes(classifier):
+    x, y = examples(120)
+    fitted = pickle.loads(pickle.dumps(classifier)).set_params(warm_start=True)
+    with pytest.raises(DBNError, match="y has changed"):
+        fitted.fit(x, y + 1)
+    assert fitted.classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), [
+    ("hidden_layers_sizes", (), "at least one layer"),
+    ("hidden_layers_sizes", 50, "at least one layer"),
+    ("visible", "binary", "bernoulli, gaussian"),
+    ("output", "linear", "softmax, sigmoid"),
+    ("scaling", "l2", "minmax"),
+    ("pretrain_lr", 0, "positive"),
+    ("pretrain_epochs", -1, "at least 0"),
+    ("k", 0, "at least 1"),
+    ("finetune_lr", "0.1", "positive"),
+    ("finetune_epochs", 0, "at least 1"),
+    ("finetune_epochs", 1.5, "integer"),
+    ("batch_size", 0, "at least 1"),
+    ("patience", 0, "at least 1"),
+    ("patience_increase", -2, "positive"),
+    ("improvement_threshold", None, "positive"),
+    ("validation_fraction", 0, "between 0 and 1"),
+    ("validation_fraction", 1.0, "between 0 and 1"),
+    ("warm_start", "yes", "True or False"),
+    ("random_state", -1, "non-negative integer"),
+    ("random_state", "0", "non-negative integer"),
+    ("verbose", None, "True or False"),
+])
+def test_wrong_parameters_are_named(name, value, message):
+    with pytest.raises(DBNError, match=f"{name}.*{message}"):
+        DBNClassifier(**SMALL | {name: value}).fit(*examples(30))
+
+
+@pytest.mark.parametrize("layers", ["1", 1, [], [0], [3], [1, 1], [1.0], None])
+def test_wrong_layers_are_named(layers):
+    with pytest.raises(DBNError, match="layers is .*from 1 to 2"):
+        DBNFeatures(**SMALL, layers=layers).fit(examples(30)[0])
+
+
+def test_wrong_validation_sets_are_named():
+    x, y = examples(30)
+    network = DBNClassifier(**SMALL)
+    with pytest.raises(DBNError, match="X_valid and y_valid belong together"):
+        network.fit(x, y, X_valid=x)
+    with pytest.raises(DBNError, match="y_valid has the class 7"):
+        network.fit(x, y, x, np.where(y == 0, 7, y))
+    with pytest.raises(ValueError, match="X has 7 features"):
+        network.fit(x, y, x[:, 1:], y)
+    with pytest.raises(DBNError, match="only one class, 1"):
+        network.fit(x, np.ones(30))
+
+
+def test_divergence_is_told():
+    with np.errstate(all="ignore"), pytest.raises(TrainingError, match="lower finetune_lr"):
+        DBNClassifier(**SMALL | {"finetune_lr": 1e38}).fit(*examples(60))
