@@ -10,7 +10,7 @@ FORMATS = (".png", ".pdf", ".svg")
 
 
 def save_plot(path, rows, model, seconds, title):
-    """Draw the layers' activations as images and the class probabilities as lines, over one time axis.
+    """Draw the layers' activations, and below them the class probabilities, as images over one time axis.
 
     Parameters
     ----------
@@ -32,19 +32,16 @@ def save_plot(path, rows, model, seconds, title):
     sizes = [len(bias) for bias in model.biases]
     parts = np.split(rows, np.cumsum(sizes)[:-1], axis=1)
     figure = Figure(figsize=(10, 2 * len(parts) + 1), layout="constrained")
-    axes = figure.subplots(len(parts), 1, sharex=True, squeeze=False)[:, 0]
-    duration = len(rows) * seconds
-    for number, (axis, activations) in enumerate(zip(axes[:-1], parts[:-1]), start=1):
-        image = axis.imshow(activations.T, aspect="auto", origin="lower", interpolation="nearest", vmin=0, vmax=1,
-                            cmap="magma", extent=(0, duration, 0.5, activations.shape[1] + 0.5))
+    axes = figure.subplots(len(parts), 1, sharex=True)
+    for axis, values in zip(axes, parts):
+        image = axis.imshow(values.T, aspect="auto", origin="lower", interpolation="nearest", vmin=0, vmax=1,
+                            cmap="magma", extent=(0, len(rows) * seconds, 0.5, values.shape[1] + 0.5))
+    for number, axis in enumerate(axes[:-1], start=1):
         axis.set_ylabel(f"layer {number}, unit")
-    figure.colorbar(image, ax=axes[:-1], label="activation")
-    middles = (np.arange(len(rows)) + 0.5) * seconds
-    for label, probability in zip(model.classes, parts[-1].T):
-        axes[-1].plot(middles, probability, label=_literal(label), linewidth=0.8)
-    axes[-1].set(xlabel="time in s", ylabel="probability", ylim=(0, 1), xlim=(0, duration))
-    axes[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize="small")
+    axes[-1].set_yticks(range(1, len(model.classes) + 1), map(_literal, model.classes), fontsize="small")
+    axes[-1].set_xlabel("time in s")
     axes[0].set_title(_literal(title))
+    figure.colorbar(image, ax=axes, label="activation, probability")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=120)
 
