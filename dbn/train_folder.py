@@ -5,6 +5,7 @@ and ends with the same parameters; the model's name only ever belongs to a whole
 """
 import hashlib
 import json
+import os
 import shutil
 import sys
 from dataclasses import asdict
@@ -13,7 +14,8 @@ from pathlib import Path
 from dbn import splits
 from dbn.datasets import folder, identical, labels
 from dbn.errors import DatasetError, ModelFileError
-from dbn.files import disk_errors, sole_writer
+from dbn.files import disk_errors, flush_to_disk, sole_writer
+from dbn.interrupts import ended_by_interrupt
 from dbn.model_io import load_model, save_model
 from dbn.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.scaling import KINDS
@@ -57,7 +59,8 @@ def run_train(args):
     Returns
     -------
     int
-        Exit status: 0; 1 if some files could not be used; 130 after an interrupt.
+        Exit status: 0, or 1 if some files could not be used. 130 after an interrupt; while PyTensor is at work
+        an interrupt ends the process with that status.
 
     Raises
     ------
@@ -67,9 +70,13 @@ def run_train(args):
     try:
         return _TrainRun(args).run()
     except KeyboardInterrupt:
-        print(f"dbn train: stopped; the same command goes on from {folder.printable(str(_work_folder(args.model)))}",
-              file=sys.stderr)
+        print(_stopped(args.model), file=sys.stderr)
         return 130
+
+
+def _stopped(model_path):
+    work = folder.printable(str(_work_folder(model_path)))
+    return f"\ndbn train: stopped; the same command goes on from {work}"
 
 
 def _work_folder(model_path):
@@ -132,14 +139,19 @@ class _TrainRun:
         return model
 
     def _train(self):
+        from joblib.externals.loky import get_reusable_executor
+
         from dbn.fitting import fit_model, label_songs  # with PyTensor, which takes seconds to import
         from dbn.frames import FrameSet, FrameStore
+        # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
         is_new = not self.work.exists()
         with disk_errors(self.work):
             self.work.mkdir(exist_ok=True)
         with sole_writer(self.work):
             try:
                 store = FrameStore.build(self.corpus, self.work / "frames", jobs=self.jobs)
+                get_reusable_executor().shutdown()  # the readers' memory, for the training
                 split = self._split(store)
             except DatasetError:
                 if is_new:
@@ -148,12 +160,17 @@ class _TrainRun:
             about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
                      "songs": _song_counts(store, split),
                      "split": "table" if self.parts else list(self.args.split)}
-            model = fit_model(store, split, self.args.scaling, self.settings, self.work / f"dbn-{self.key[:12]}",
-                              self.key, about)
+            directory = self.work / f"dbn-{self.key[:12]}"
+            with ended_by_interrupt(_stopped(self.path)):
+                model = fit_model(store, split, self.args.scaling, self.settings, directory, self.key, about)
             answers = label_songs(model, FrameSet.from_store(store, split.test))
             model.about["test"] = {"n_songs": len(answers["true"]),
                                    "n_correct": int((answers["true"] == answers["predicted"]).sum())}
-            save_model(self.path, model)
+            # written within the work folder, so that a kill leaves nothing beside the model's place
+            save_model(directory / "model.npz", model)
+            with disk_errors(self.path):
+                os.replace(directory / "model.npz", self.path)
+                flush_to_disk(self.path.parent)
         return model
 
     def _split(self, store):
