@@ -23,8 +23,9 @@ from dbn.settings import TrainingSettings
 from dbn.training import train
 from small_network import examples
 
-# scikit-learn's checks want blobs of three classes told apart, with few rows and features
-CHECKED = {"hidden_layers_sizes": (8,), "pretrain_epochs": 1, "finetune_lr": 1.0, "finetune_epochs": 60,
+# scikit-learn's checks want blobs of three classes told apart, with few rows and features; two layers everywhere, so
+# that there is less to compile
+CHECKED = {"hidden_layers_sizes": (8, 8), "pretrain_epochs": 1, "finetune_lr": 1.0, "finetune_epochs": 60,
            "batch_size": 10, "random_state": 0}
 SMALL = {"hidden_layers_sizes": (6, 5), "pretrain_lr": 0.05, "pretrain_epochs": 2, "finetune_lr": 1.0,
          "finetune_epochs": 8, "batch_size": 10, "random_state": 0}
