@@ -293,6 +293,22 @@ def test_warm_start_goes_on_from_the_parameters_kept(classifier):
     assert_same_network(cold.fit(x, y), classifier)  # without warm start a second fit is a first one
 
 
+def test_warm_start_keeps_the_scaling_that_the_weights_were_learned_with():
+    x, _ = examples(120)
+    network = DBNFeatures(**SMALL | {"pretrain_lr": 1e-30}, warm_start=True).fit(x)
+    before = network.transform(x)
+    np.testing.assert_array_equal(network.fit(x / 2).transform(x), before)
+    with pytest.raises(ValueError, match="X has 7 features, but DBNFeatures is expecting 8"):
+        network.fit(x[:, 1:])
+
+
+def test_warm_start_draws_anew():
+    x, _ = examples(120)
+    network = DBNFeatures(**SMALL | {"pretrain_lr": 1e-30}, warm_start=True).fit(x).fit(x)
+    costs = [record["cost"] for record in network.history_]  # of a network that stands still
+    assert len(set(costs)) == len(costs) == 8
+
+
 def test_warm_start_fine_tunes_what_was_learned_without_labels():
     x, y = examples(120)
     network = DBNFeatures(**SMALL, warm_start=True).fit(x)
