@@ -333,11 +333,13 @@ def test_warm_start_refuses_another_network(classifier, change, message):
         fitted.fit(*examples(120))
 
 
-def test_warm_start_refuses_other_classes(classifier):
+def test_warm_start_refuses_other_classes_and_widths(classifier):
     x, y = examples(120)
     fitted = pickle.loads(pickle.dumps(classifier)).set_params(warm_start=True)
     with pytest.raises(DBNError, match="y has changed"):
         fitted.fit(x, y + 1)
+    with pytest.raises(ValueError, match="X has 7 features, but DBNClassifier is expecting 8"):
+        fitted.fit(x[:, 1:], y)
     assert fitted.classes_.tolist() == [0, 1, 2]
 
 
