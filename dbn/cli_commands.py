@@ -31,7 +31,7 @@ def run_classify(options):
         return total / n_frames, n_frames, _seconds(model, n_frames)
 
     with open_inputs(options.files) as (inputs, problems):
-        _keep_what_is_read(options, inputs)
+        _check_output(options.output, options, inputs)
         with _text_output(options.output) as file:
             writer = LabelWriter(file, model.classes, options.json, [source.name for source in inputs])
 
@@ -67,7 +67,7 @@ def run_extract(options):
         output.end()
 
     with open_inputs(options.files) as (inputs, problems), feature_file(options.output, columns) as output:
-        _keep_what_is_read(options, inputs)
+        _check_output(options.output, options, inputs)
         status = _for_each(inputs, problems, extract, "extract")
         if not output.names:
             print(f"dbn: {printable(options.output)}: not written, there are no features", file=sys.stderr)
@@ -90,9 +90,8 @@ def run_plot(options):
     from dbn.plotting import check_format, save_plot  # with Matplotlib, which takes a second to import
     if os.path.isdir(options.file):
         raise DBNError(f"{options.file}: is a folder; a plot shows one recording")
-    if options.output is None:
-        options.output = ("stdin" if options.file == "-" else Path(options.file).stem) + ".png"
-    check_format(options.output)
+    output = options.output or ("stdin" if options.file == "-" else Path(options.file).stem) + ".png"
+    check_format(output)
     model = open_model(options.model)
 
     def everything(frames):
@@ -105,14 +104,14 @@ def run_plot(options):
         statistics = WindowStatistics(frame_rate, seconds, seconds)
         rows = np.concatenate(list(_windows(statistics, _outputs(model, source, progress, everything))))
         means = rows[:, :rows.shape[1] // 2]
-        with disk_errors(options.output):
-            save_plot(options.output, means, model, seconds, printable(source.name))
+        with disk_errors(output):
+            save_plot(output, means, model, seconds, printable(source.name))
 
     with open_inputs([options.file]) as (inputs, problems):
-        _keep_what_is_read(options, inputs)
+        _check_output(output, options, inputs)
         status = _for_each(inputs, problems, plot, "plot")
     if status == 0:
-        print(printable(options.output))
+        print(printable(output))
     return status
 
 
@@ -191,12 +190,15 @@ def _chosen_layers(text, n_layers):
     return layers
 
 
-def _keep_what_is_read(options, inputs):
-    """Refuse to write over the model or a recording."""
-    if options.output is not None and os.path.exists(options.output):
-        for path in (options.model, *(source.path for source in inputs)):
-            if os.path.exists(path) and os.path.samefile(path, options.output):
-                raise DBNError(f"{options.output}: is read by this command; write to another file")
+def _check_output(path, options, inputs):
+    """Refuse to write over the model, a recording, a folder or a device."""
+    if path is None or not os.path.exists(path):
+        return
+    if not os.path.isfile(path):
+        raise DBNError(f"{path}: is a folder, a pipe or a device; give the name of a file")
+    for read in (options.model, *(source.path for source in inputs)):
+        if os.path.exists(read) and os.path.samefile(read, path):
+            raise DBNError(f"{path}: is read by this command; write to another file")
 
 
 def _text_output(path):

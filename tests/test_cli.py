@@ -2,8 +2,11 @@
 import csv
 import json
 import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
 from configparser import ConfigParser
 from dataclasses import replace
 from importlib import import_module
@@ -329,6 +332,8 @@ def test_models_whose_frames_do_not_fit(here, capsys, settings):
     (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
+    (["classify", "model.npz", "{song}", "-o", "."], "is a folder, a pipe or a device"),
+    (["classify", "model.npz", "{song}", "-o", "/dev/full"], "is a folder, a pipe or a device"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "3"], "--layers"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "1,1"], "--layers"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),
@@ -371,6 +376,35 @@ def test_a_full_disk(folder, here):
     assert (done.returncode, done.stderr) == (2, b"dbn: error: system: No space left on device\n")
 
 
+def test_output_closed(here):
+    assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
+
+
+def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
+    with subprocess.Popen([sys.executable, "-m", "dbn", "classify", "model.npz", "-"], stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+                          ) as process:
+        process.stdin.write(bytes(2**20))  # more than a pipe holds: when this returns, it is being read
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == b"\ndbn: stopped\n"
+    assert os.listdir("spool") == []
+
+
+def test_a_terminal_shows_progress(folder, here):
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 100))
+    os.set_blocking(terminal, False)
+    done = call("classify", "model.npz", folder / "music", stderr=end)
+    shown = os.read(terminal, 100_000)
+    os.close(end)
+    os.close(terminal)
+    assert done.returncode == 0 and done.stdout.count(b"\n") == 3
+    assert b"classify: " in shown and b"/6 s of audio" in shown
+
+
 def test_interrupt(here, monkeypatch, capsys):
     def interrupt(*_, **__):
         raise KeyboardInterrupt
@@ -407,7 +441,7 @@ def test_version(capsys):
     assert (ended.value.code, capsys.readouterr().out) == (0, f"dbn {__version__}\n")
 
 
-def test_classification_needs_no_compiler(folder):
+def test_classification_needs_no_compiler(folder, here):
     script = ("import sys; from dbn.cli import main; status = main(sys.argv[1:]); "
               "sys.exit(status or any(name in sys.modules for name in ('pytensor', 'numba', 'matplotlib')))")
     arguments = [sys.executable, "-c", script, "classify", folder / "model.npz", folder / "music"]
