@@ -127,6 +127,7 @@ def require_length(path, n, sample_rate, min_length):
 def expected_length(path, sample_rate=SAMPLE_RATE):
     """Most samples that :func:`load_audio` can return, from the header alone; 0 if the header is refused already."""
     try:
+        _require_readable_file(path)
         with soundfile.SoundFile(os.fsencode(path)) as file:
             _check_header(path, file)
             return -(-file.frames * sample_rate // file.samplerate)
@@ -256,14 +257,19 @@ def _require_readable_file(path):
     """libsndfile says only "system error" or "format not recognised" to all of these."""
     if os.path.isdir(path):
         raise AudioError(path, "is a folder, not an audio file")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise AudioError(path, "is a pipe or a device, not an audio file")  # to open one may wait forever
     try:
         with open(path, "rb") as file:
-            if not file.read(1):
-                raise AudioError(path, "the file is empty")
+            is_empty = not file.read(1)
     except FileNotFoundError:
         raise AudioError(path, "no such file") from None
     except OSError as error:
         raise AudioError(path, f"cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise AudioError(path, "no file can have this name") from None
+    if is_empty:
+        raise AudioError(path, "the file is empty")
 
 
 def _check_header(path, file):

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from dbn import model_io
 from dbn.datasets.folder import READABLE, UNREADABLE
 from dbn.errors import AudioError, DBNError, ModelFileError
 from dbn.extraction import checked_settings
-from dbn.model_io import load_model
 
 # Of one recording on standard input, which is kept on disk while it is worked on: six hours of 44,100 Hz stereo.
 MAX_STDIN_BYTES = 4 * 2**30
@@ -26,7 +26,7 @@ class AudioInput:
 
 
 def open_model(path):
-    """Read a model and see that its network takes the frames that it speaks of.
+    """Read a model, or the shipped one of that name, and see that its network takes the frames that it speaks of.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def open_model(path):
     """
     if _is_special(path):
         raise ModelFileError(f"{path}: is not a regular file but a pipe or a device; give a model file (.npz)")
-    model = load_model(path)
+    model = model_io.open_model(path)
     try:
         settings = checked_settings(**model.frame_settings)
     except (TypeError, DBNError) as error:

@@ -5,6 +5,7 @@ import mmap
 import os
 import secrets
 import shutil
+import stat
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,6 +91,17 @@ def sole_writer(directory):
         for partial in Path(directory).glob("*.partial"):
             shutil.rmtree(partial)
         yield
+
+
+def require_plain_file(path, error_class):
+    """Raise `error_class` with one message if `path` is there and no plain file: a pipe would be waited for forever."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # to open it says why
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise error_class(f"{path}: is {what}, not a plain file")
 
 
 @contextmanager

@@ -5,19 +5,22 @@ every array's size and dtype is checked before its data are, and the same model
 gives the same bytes.
 """
 import json
+import os
 import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
 from dbn.errors import ModelFileError
-from dbn.files import atomic_path
+from dbn.files import atomic_path, require_plain_file
 from dbn.scaling import Scaling
 
 FORMAT = "hamel-eck-dbn"
 VERSION = 1
 MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
 MAX_HEADER_BYTES = 10_000
+SHIPPED = Path(__file__).parent / "models"  # the models that come with the package, known by their names
 
 _ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid")}
 
@@ -142,6 +145,23 @@ def save_model(path, model):
         raise ModelFileError(f"{path}: the model cannot be written: {error.strerror or error}") from error
 
 
+def open_model(name_or_path):
+    """Read the :class:`Model` of a file, or the one that ships with the package under a name without suffix.
+
+    Raises
+    ------
+    ModelFileError
+        As :func:`load_model`; a name that is neither says which are shipped.
+    """
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.npz"))}
+    if os.path.exists(name_or_path):
+        return load_model(name_or_path)
+    if str(name_or_path) in shipped:
+        return load_model(shipped[str(name_or_path)])
+    raise ModelFileError(f"{name_or_path}: No such file, and no model of this name comes with the program "
+                         f"({', '.join(shipped) or 'none'} does)")
+
+
 def load_model(path):
     """Read a :class:`Model`; nothing in the file can run code or take more memory than a model may.
 
@@ -150,6 +170,7 @@ def load_model(path):
     ModelFileError
         Missing, truncated, foreign or newer file, or arrays that do not fit together.
     """
+    require_plain_file(path, ModelFileError)
     try:
         with zipfile.ZipFile(path) as archive:
             meta = _read_meta(archive, path)

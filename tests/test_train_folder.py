@@ -28,6 +28,7 @@ from dbn.checkpoint import Checkpoint
 from dbn.cli import main
 from dbn.dbn import DBN
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
 moment, number, signal_name, *argv = sys.argv[1:]
 dbn.checkpoint.SECONDS_BETWEEN_SAVES = 0.0
 count = 0

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.folder import printable, why_unusable
 from dbn.errors import DatasetError
+from dbn.files import require_plain_file
 
 HEADERS = (["file", "label"], ["file", "label", "part"])
 PARTS = ("train", "valid", "test", "excluded")
@@ -51,8 +52,8 @@ def load(root, table):
             tracks.append(Track(name, root / name, label))
     labels = tuple(sorted({track.label for track in tracks}))
     if len(labels) < 2:
-        missing = f", and {len(skipped)} of its {len(rows)} files cannot be used; the first: {': '.join(skipped[0])}"
-        raise DatasetError(f"{table}: {len(labels)} label(s){missing if skipped else ''}; two are needed")
+        why = f", as {len(skipped)} files cannot be used; the first: {': '.join(skipped[0])}" if skipped else ""
+        raise DatasetError(f"{table}: {len(labels)} label(s); two are needed{why}")
     corpus = Corpus("folder", labels, tuple(sorted(tracks, key=lambda track: track.name)), tuple(sorted(skipped)))
     if any(len(row) < 3 for row in rows.values()):
         return corpus, None
@@ -61,6 +62,7 @@ def load(root, table):
 
 def _rows(table):
     """The table's rows by file, checked."""
+    require_plain_file(table, DatasetError)
     rows, line_of = {}, {}
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
@@ -73,7 +75,9 @@ def _rows(table):
                 if why:
                     raise DatasetError(f"{table}, line {reader.line_num}: {why}")
                 rows[row[0]], line_of[row[0]] = row, reader.line_num
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except DatasetError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"{table}: not a readable table of labels: {error}") from error
     if not rows:
         raise DatasetError(f"{table}: no rows below the header")
