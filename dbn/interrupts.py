@@ -1,4 +1,5 @@
 """Ctrl-C that is heard at once, whatever runs."""
+import multiprocessing
 import os
 import signal
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ def ended_by_interrupt(message):
     """
     def end(*_):
         os.write(2, f"{message}\n".encode(errors="backslashreplace"))  # print may be what was interrupted
+        for child in multiprocessing.active_children():  # idle workers would stay for minutes
+            child.kill()
         os._exit(130)
 
     old = signal.signal(signal.SIGINT, end)

@@ -11,6 +11,8 @@ from dbn.options import add_options, checked_jobs
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
 
+STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
+
 DATASETS = ("synthetic", "gtzan", "folder", "majorminer")
 
 # fields of a profile that are not options of their own
@@ -105,5 +107,5 @@ def run_script(main, argv=None):
         print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(STOPPED, file=sys.stderr)
         sys.exit(130)

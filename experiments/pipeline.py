@@ -5,6 +5,7 @@ Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (fram
 """
 import hashlib
 import json
+import sys
 import time
 import warnings
 from dataclasses import asdict, replace
@@ -19,7 +20,9 @@ from dbn.errors import DatasetError
 from dbn.files import atomic_path
 from dbn.fitting import fit_model, label_songs
 from dbn.frames import FrameSet, FrameStore
+from dbn.interrupts import ended_by_interrupt
 from dbn.model_io import load_model, save_model
+from experiments.options import STOPPED
 
 
 class Corpora:
@@ -186,6 +189,9 @@ def prepared_runs(options):
     for run in runs:
         run.split  # a split that cannot be drawn is said before hours of training
     corpora.store  # made here, with all processes, not by each worker
+    if len(runs) == 1 and "ipykernel" not in sys.modules:  # in a notebook Ctrl-C must not end the kernel
+        with ended_by_interrupt(STOPPED):
+            runs[0].model
     if len(runs) > 1:
         with parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
             # a worker that has grown is replaced before its next seed, which is no cause for alarm
