@@ -52,6 +52,8 @@ class DBN:
         Mean cost, and share of wrong classes, of `x` and `y`.
     n_layers : int
         Number of hidden layers.
+    visible : str
+        As given.
     """
 
     def __init__(self, numpy_rng, theano_rng=None, n_ins=513, hidden_layers_sizes=(50, 50, 50), n_outs=10,
@@ -65,6 +67,7 @@ class DBN:
             theano_rng = RandomStreams(seed_from(numpy_rng))
         self.theano_rng = theano_rng
         self.dtype = dtype
+        self.visible = visible
         self.x = pt.matrix("x", dtype=dtype)
         self.y = pt.ivector("y")
         self.n_layers = len(hidden_layers_sizes)

@@ -64,11 +64,10 @@ class Model:
     def from_dbn(cls, dbn, scaling, classes, frame_settings, history=(), about=None):
         """Copy the parameters out of a trained :class:`dbn.dbn.DBN`."""
         layers = [*dbn.sigmoid_layers, dbn.logLayer]
-        visible = "gaussian" if type(dbn.rbm_layers[0]).__name__ == "GaussianRBM" else "bernoulli"
         return cls([layer.W.get_value().astype(np.float32) for layer in layers],
                    [layer.b.get_value().astype(np.float32) for layer in layers],
                    [rbm.vbias.get_value().astype(np.float32) for rbm in dbn.rbm_layers],
-                   visible, dbn.logLayer.output, scaling, tuple(classes), dict(frame_settings), list(history),
+                   dbn.visible, dbn.logLayer.output, scaling, tuple(classes), dict(frame_settings), list(history),
                    dict(about or {}))
 
     @property
