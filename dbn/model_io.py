@@ -14,6 +14,7 @@ import numpy as np
 
 from dbn.errors import ModelFileError
 from dbn.files import atomic_path, require_plain_file
+from dbn.forward import class_probabilities, hidden_activations
 from dbn.scaling import Scaling
 
 FORMAT = "hamel-eck-dbn"
@@ -93,28 +94,16 @@ class Model:
         DBNError
             Frames of another width than the model's.
         """
-        layer, activations = self.scaling.transform(np.asarray(frames, dtype=np.float32)), []
-        for weights, bias in zip(self.weights[:-1], self.biases[:-1]):
-            layer = _sigmoid(layer @ weights + bias)
-            activations.append(layer)
-        return activations
+        frames = np.asarray(frames, dtype=np.float32)
+        return hidden_activations(frames, self._layers[:-1], self.scaling)
 
     def predict_proba(self, frames):
         """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
-        activation = self.activations(frames)[-1] @ self.weights[-1] + self.biases[-1]
-        if self.output == "sigmoid":
-            return _sigmoid(activation)
-        exponential = np.exp(activation - activation.max(axis=1, keepdims=True))
-        return exponential / exponential.sum(axis=1, keepdims=True)
+        return class_probabilities(np.asarray(frames, dtype=np.float32), self._layers, self.output, self.scaling)
 
-
-def _sigmoid(x):
-    """1 / (1 + exp(-x)) as (1 + tanh(x / 2)) / 2, which overflows nowhere; changes `x`."""
-    x *= 0.5
-    np.tanh(x, out=x)
-    x += 1
-    x *= 0.5
-    return x
+    @property
+    def _layers(self):
+        return list(zip(self.weights, self.biases))
 
 
 def save_model(path, model):
