@@ -7,6 +7,7 @@ gives the same bytes.
 import json
 import os
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -114,8 +115,11 @@ def save_model(path, model):
     ModelFileError
         The name has another ending, or the file cannot be written.
     """
-    if not str(path).endswith(".npz"):
-        raise ModelFileError(f"{path}: a model file's name ends in .npz")
+    write_arrays(path, model_arrays(model))
+
+
+def model_arrays(model):
+    """What a file holds of a :class:`Model`: a dict of arrays."""
     meta = {"format": FORMAT, "version": VERSION, "visible": model.visible, "output": model.output,
             "n_layers": model.n_layers, "classes": list(model.classes), "scaling": model.scaling.kind,
             "frame_settings": model.frame_settings, "history": model.history, "about": model.about}
@@ -125,7 +129,13 @@ def save_model(path, model):
     for i, bias in enumerate(model.visible_biases):
         arrays[f"vbias{i}"] = bias
     scaling = model.scaling.to_arrays()
-    arrays["scaling_offset"], arrays["scaling_gain"] = scaling["offset"], scaling["gain"]
+    return arrays | {"scaling_offset": scaling["offset"], "scaling_gain": scaling["gain"]}
+
+
+def write_arrays(path, arrays):
+    """Write a dict of arrays as :func:`save_model` does; the same arrays give the same bytes."""
+    if not str(path).endswith(".npz"):
+        raise ModelFileError(f"{path}: a model file's name ends in .npz")
     try:
         with atomic_path(path) as temporary:
             np.savez(temporary, **arrays)
@@ -134,18 +144,29 @@ def save_model(path, model):
 
 
 def open_model(name_or_path):
-    """Read the :class:`Model` of a file, or the one that ships with the package under a name without suffix.
+    """Read the :class:`Model` of a file, or the one that ships with the package, see :func:`model_path`.
 
     Raises
     ------
     ModelFileError
-        As :func:`load_model`; a name that is neither says which are shipped.
+        As :func:`load_model` and :func:`model_path`.
+    """
+    return load_model(model_path(name_or_path))
+
+
+def model_path(name_or_path):
+    """The file of this name, or that of the model that ships with the package under a name without suffix.
+
+    Raises
+    ------
+    ModelFileError
+        A name that is neither says which are shipped.
     """
     shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.npz"))}
     if os.path.exists(name_or_path):
-        return load_model(name_or_path)
+        return name_or_path
     if str(name_or_path) in shipped:
-        return load_model(shipped[str(name_or_path)])
+        return shipped[str(name_or_path)]
     raise ModelFileError(f"{name_or_path}: No such file, and no model of this name comes with the program "
                          f"({', '.join(shipped) or 'none'} does)")
 
@@ -158,23 +179,40 @@ def load_model(path):
     ModelFileError
         Missing, truncated, foreign or newer file, or arrays that do not fit together.
     """
+    with open_archive(path) as archive:
+        return read_model(archive, path)
+
+
+@contextmanager
+def open_archive(path):
+    """A model file open for reading; whatever is wrong with its bytes comes out as a :class:`ModelFileError`.
+
+    Yields
+    ------
+    zipfile.ZipFile
+    """
     require_plain_file(path, ModelFileError)
     try:
         with zipfile.ZipFile(path) as archive:
-            meta = _read_meta(archive, path)
-            n = meta["n_layers"] + 1
-            weights = [_read_array(archive, f"W{i}", 2) for i in range(n)]
-            biases = [_read_array(archive, f"b{i}", 1) for i in range(n)]
-            visible_biases = [_read_array(archive, f"vbias{i}", 1) for i in range(n - 1)]
-            scaling = Scaling.from_arrays({"kind": meta["scaling"],
-                                           "offset": _read_array(archive, "scaling_offset", 1),
-                                           "gain": _read_array(archive, "scaling_gain", 1)})
+            yield archive
     except ModelFileError:
         raise
     except OSError as error:
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
     except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
         raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
+
+
+def read_model(archive, path):
+    """The :class:`Model` of an open archive; `path` names it in messages."""
+    meta = _read_meta(archive, path)
+    n = meta["n_layers"] + 1
+    weights = [read_array(archive, f"W{i}", 2) for i in range(n)]
+    biases = [read_array(archive, f"b{i}", 1) for i in range(n)]
+    visible_biases = [read_array(archive, f"vbias{i}", 1) for i in range(n - 1)]
+    scaling = Scaling.from_arrays({"kind": meta["scaling"],
+                                   "offset": read_array(archive, "scaling_offset", 1),
+                                   "gain": read_array(archive, "scaling_gain", 1)})
     model = Model(weights, biases, visible_biases, meta["visible"], meta["output"], scaling, tuple(meta["classes"]),
                   meta["frame_settings"], meta["history"], meta["about"])
     _check_shapes(model, path)
@@ -182,16 +220,8 @@ def load_model(path):
 
 
 def _read_meta(archive, path):
-    meta = json.loads(str(_read_array(archive, "meta", 0, kinds="U")))
-    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise ModelFileError(f"{path}: not a model file of this program")
-    if not isinstance(meta.get("version"), int) or meta["version"] > VERSION:
-        raise ModelFileError(f"{path}: written by a newer version of this program (format {meta.get('version')}, "
-                             f"this one reads {VERSION}); update the program")
     kinds = {"n_layers": int, "classes": list, "scaling": str, "frame_settings": dict, "history": list, "about": dict}
-    for name, kind in kinds.items():
-        if not isinstance(meta.get(name), kind):
-            raise ModelFileError(f"{path}: damaged: its {name!r} is missing or of the wrong kind")
+    meta = read_json(archive, "meta", path, FORMAT, VERSION, kinds)
     for name, answers in _ANSWERS.items():
         if meta.get(name) not in answers:
             raise ModelFileError(f"{path}: damaged: its {name!r} is none of {', '.join(answers)}")
@@ -200,8 +230,39 @@ def _read_meta(archive, path):
     return meta
 
 
-def _read_array(archive, name, ndim, kinds="f"):
-    """One array of the archive, its header checked before any data are read."""
+def read_json(archive, name, path, file_format, version, kinds):
+    """A dict out of an open archive's member `name`, a text in JSON, its format, version and entries' kinds checked."""
+    meta = json.loads(str(read_array(archive, name, 0, kinds="U")))
+    if not isinstance(meta, dict) or meta.get("format") != file_format:
+        raise ModelFileError(f"{path}: not a model file of this program")
+    if not isinstance(meta.get("version"), int) or meta["version"] > version:
+        raise ModelFileError(f"{path}: written by a newer version of this program (format {meta.get('version')}, "
+                             f"this one reads {version}); update the program")
+    for entry, kind in kinds.items():
+        if not isinstance(meta.get(entry), kind):
+            raise ModelFileError(f"{path}: damaged: its {entry!r} is missing or of the wrong kind")
+    return meta
+
+
+def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
+    """One array of an open archive, its header checked before any data are read.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+    name : str
+        Of its member, without ``.npy``.
+    ndim : int
+        Dimensions that it must have.
+    kinds : str
+        NumPy's letters of the kinds of dtype that it may have.
+    float_type : dtype
+        What floats are converted to; they must be finite.
+
+    Returns
+    -------
+    ndarray
+    """
     info = archive.getinfo(f"{name}.npy")
     if info.file_size > MAX_BYTES:
         raise ValueError(f"{name} has {info.file_size:,} bytes")
@@ -220,7 +281,7 @@ def _read_array(archive, name, ndim, kinds="f"):
         data = file.read(n_bytes)
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     if kinds == "f":
-        array = array.astype(np.float32)
+        array = array.astype(float_type)
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite")
     return array
