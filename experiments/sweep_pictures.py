@@ -1,7 +1,7 @@
 """The pictures of the search: validation error against every hyper-parameter, and the points' learning curves."""
 import numpy as np
 import matplotlib.pyplot as plt
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from experiments import pictures
 
@@ -29,9 +29,9 @@ def marginals(path, points, paper, names, title):
     title : str
         Of which corpus.
     """
-    n_columns = min(4, max(1, len(names)))
+    n_columns = min(3, max(1, len(names)))
     n_rows = max(1, -(-len(names) // n_columns))
-    figure, grid = plt.subplots(n_rows, n_columns, figsize=(1.2 + 2.7 * n_columns, 1.3 + 2.5 * n_rows), sharey=True,
+    figure, grid = plt.subplots(n_rows, n_columns, figsize=(1 + 3.2 * n_columns, 1.2 + 2.4 * n_rows), sharey=True,
                                 layout="constrained", squeeze=False)
     for axes in grid.flat[len(names):]:
         axes.axis("off")
@@ -39,9 +39,6 @@ def marginals(path, points, paper, names, title):
     for axes, name in zip(grid.flat, names):
         _draw_marginal(axes, name, points, paper, top)
         axes.set(xlabel=name, ylim=(bottom, top + 0.06 * (top - bottom)))
-        axes.label_outer()
-        axes.xaxis.set_tick_params(labelbottom=True)
-        axes.set_xlabel(name)
     for row in grid:
         row[0].set_ylabel("validation frame error")
     handles = {label: handle for axes in grid.flat for handle, label in zip(*axes.get_legend_handles_labels())}
@@ -67,7 +64,8 @@ def _draw_marginal(axes, name, points, paper, top):
         known = set(values) | ({paper_value} if paper else set())
         categories = sorted(known, key=lambda value: (isinstance(value, str), value))
         place_of = {value: place for place, value in enumerate(categories)}
-        axes.set_xticks(range(len(categories)), [str(value).replace(", ", ",\n") for value in categories])
+        axes.set_xticks(range(len(categories)), [str(value).replace(", ", ",\n") for value in categories],
+                        fontsize=8 if isinstance(categories[-1], str) else None)
         axes.set_xlim(-0.6, len(categories) - 0.4)
         _draw_medians(axes, categories, values, points)
     for status, (colour, marker, filled, label) in STATUSES.items():
@@ -124,7 +122,7 @@ def learning_curves(path, points, paper, n_best, title):
     axes.set(xlabel="epoch of fine-tuning", ylabel="validation frame error")
     if max((record["epochs"] for record in points), default=0) > 20:
         axes.set_xscale("log")
-        axes.xaxis.set_major_formatter("{x:g}")
+        axes.xaxis.set(major_locator=LogLocator(subs=(1, 2, 5)), major_formatter="{x:g}", minor_locator=NullLocator())
     else:
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.spines[["top", "right"]].set_visible(False)
@@ -133,7 +131,7 @@ def learning_curves(path, points, paper, n_best, title):
         handles.append(plt.Line2D([], [], color="0.8"))
         labels.append(f"{len(others)} others")
     figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
-    figure.suptitle(f"Learning curves of the search: {title}", fontsize=11)
+    axes.set_title(f"Learning curves of the search: {title}", fontsize=11)
     pictures.save(figure, path)
 
 
