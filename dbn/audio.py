@@ -107,8 +107,11 @@ def mono_blocks(path, seconds=None):
                 samples = file.read(size, dtype="float32", always_2d=True)
                 more = len(samples) == size
                 if len(samples):
-                    signal = _mono(path, samples)
-                    lowest, highest, n = min(lowest, signal.min()), max(highest, signal.max()), n + len(signal)
+                    signal = _mono(samples)
+                    least, most = signal.min(), signal.max()  # NaN if any sample is
+                    if not (np.isfinite(least) and np.isfinite(most)):
+                        raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
+                    lowest, highest, n = min(lowest, least), max(highest, most), n + len(signal)
                     yield signal, rate
     except (soundfile.SoundFileError, OSError) as error:
         detail = getattr(error, "error_string", str(error))
@@ -235,12 +238,12 @@ def _window(window, frame_length):
         raise DBNError(f"window={window!r} is not one that scipy.signal.get_window knows ({error})") from None
 
 
-def _mono(path, samples):
-    """Average the channels of finite samples, float32 [shape=(n, channels)] with n > 0."""
-    lowest, highest = samples.min(), samples.max()  # NaN if any sample is
-    if not (np.isfinite(lowest) and np.isfinite(highest)):
-        raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
-    return samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+def _mono(samples):
+    """Average the channels of float32 [shape=(n, channels)]; not finite where a channel, or their sum, is not."""
+    first, *others = samples.T
+    with np.errstate(over="ignore", invalid="ignore"):
+        # channel after channel: mean(axis=1) would loop over the channels of each sample, which takes 20 times as long
+        return sum(others, first) / np.float32(samples.shape[1]) if others else first
 
 
 def _check_end(path, container, promised, n):

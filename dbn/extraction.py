@@ -8,7 +8,6 @@ closed in place.
 import os
 import shutil
 
-import joblib
 import numpy as np
 from tqdm import tqdm
 
@@ -61,9 +60,8 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
     with disk_errors(target, layout.position(starts[-1])):
         _reserve(target, layout.position(starts[-1]))
-        results = _in_parallel(jobs, progress, (
-            joblib.delayed(_write_song)(file, target, layout.position(start), slot, settings)
-            for file, start, slot in zip(files, starts, slots)), len(files))
+        results = _in_parallel(jobs, progress, _write_song, [
+            (file, target, layout.position(start), slot, settings) for file, start, slot in zip(files, starts, slots)])
         counts, reasons = [count for count, _ in results], [reason for _, reason in results]
         _close_gaps(target, layout, starts, counts)
         with open(target, "r+b") as file:
@@ -95,11 +93,13 @@ def _reserve(target, n_bytes):
         file.truncate(n_bytes)
 
 
-def _in_parallel(jobs, progress, tasks, n_tasks):
-    """Results of the tasks, in order."""
+def _in_parallel(jobs, progress, function, arguments):
+    """What `function` returns for each tuple of arguments, in order."""
+    import joblib  # not for the command line, which asks this module for its checks alone
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+        tasks = (joblib.delayed(function)(*each) for each in arguments)
         results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
-        return list(tqdm(results, total=n_tasks, desc="frames", unit="song", disable=None if progress else True))
+        return list(tqdm(results, total=len(arguments), desc="frames", unit="song", disable=None if progress else True))
 
 
 def _write_song(file, target, position, slot, settings):

@@ -1,8 +1,8 @@
 """The network in NumPy: what it makes of frames, without a graph or a compiler (§4.1).
 
 A layer is a pair (W [n_in, n_out], b [n_out]) of arrays of one float dtype, which is also that of the results. Rows are
-worked through in blocks that stay in the processor's cache from the bottom layer to the top, so that any
-number of frames takes no memory beside what is returned.
+worked through in blocks that stay in the processor's cache from the bottom layer to the top, so that any number of
+frames takes no memory beside what is returned.
 """
 import numpy as np
 

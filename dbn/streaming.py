@@ -72,7 +72,7 @@ def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, 
     """
     pending, skip = np.empty(0, dtype=np.float32), 0
     for block in stream_signal(path, sample_rate, frame_length, seconds):
-        pending = np.concatenate([pending, block])
+        pending = np.concatenate([pending, block]) if len(pending) else block
         dropped = min(skip, len(pending))
         pending, skip = pending[dropped:], skip - dropped
         # spectra are computed in groups; whole groups are the same ones as in the whole signal

@@ -194,6 +194,8 @@ def test_unusable_samples_are_refused(tmp_path, noise):
     with_nan[1234], with_infinity[-1] = np.nan, -np.inf
     assert "NaN" in reason(with_nan)
     assert "infinite" in reason(with_infinity)
+    assert "NaN" in reason(np.stack([noise, with_nan], axis=1))
+    assert "infinite" in reason(np.stack([with_infinity, -with_infinity], axis=1))
     assert "silent" in reason(np.zeros(5000))
     assert "silent" in reason(np.full(5000, 0.25))
     assert "silent" in reason(np.stack([noise, -noise], axis=1))
