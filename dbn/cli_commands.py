@@ -6,6 +6,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from dbn.cli_input import open_inputs, open_model
 from dbn.cli_output import LabelWriter, Progress, as_lines, model_summary
@@ -117,7 +118,8 @@ def run_plot(options):
 
 def _for_each(inputs, problems, work, description):
     """Call `work(source, progress)` for each recording; the exit status: 0, or 1 if some could not be used."""
-    with Progress(inputs, description) as progress:
+    # the products are too small for several threads: a second one doubles the processor's work and saves no time
+    with Progress(inputs, description) as progress, threadpool_limits(limits=1, user_api="blas"):
         for problem in problems:
             progress.complain(problem)
         for source in inputs:
