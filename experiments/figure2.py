@@ -22,7 +22,7 @@ from experiments import pictures
 from experiments.features import FeatureSets
 from experiments.options import parse, run_script
 from experiments.pipeline import prepared_runs
-from experiments.reporting import corpus_name, markdown_table, table_result, write_table
+from experiments.reporting import corpus_name, markdown_table, network_text, table_result, write_table
 
 # Ten colours of different lightness and hue (Tol's muted scheme, black for its pale grey), ten markers of different
 # outline: a reader who confuses two colours still tells the genres apart.
@@ -302,7 +302,7 @@ def as_markdown(result):
                            rows)
     return (f"## Figure 2: {title(result)}\n\nShare of a point's {result['settings']['figure2_neighbours']} nearest "
             "neighbours that are of its own genre, in the original space and in the plane of t-SNE. Frames of one song "
-            f"are near duplicates: \"other songs\" leaves them out.\n\n{table}")
+            f"are near duplicates: \"other songs\" leaves them out.{network_text(result)}\n\n{table}")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from dbn.errors import DBNError
 from dbn.options import add_options, checked_jobs
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
+from experiments.winner import TAKEN, read_winner
 
 STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
 
@@ -39,8 +40,9 @@ def parse(description, argv=None, own_options=None):
     -------
     argparse.Namespace
         ``dataset``, ``root``, ``seed``, ``repeats``, ``jobs``, ``out`` (a path), ``split`` and ``profile``, a
-        :class:`experiments.profiles.Profile` with the changes that were asked for; ``profile_name``; ``argv``, the
-        arguments as they were given.
+        :class:`experiments.profiles.Profile` with the changes that were asked for, among them the search's winner;
+        ``profile_name``; ``winner``, what :func:`experiments.winner.read_winner` says about the latter, or None;
+        ``argv``, the arguments as they were given.
     """
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -53,6 +55,9 @@ def parse(description, argv=None, own_options=None):
     parser.add_argument("--out", type=_path, help="where results go (default: results/<dataset>-<profile>)")
     parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
                                         "(default: the profile's)")
+    parser.add_argument("--from-sweep", action="store_true",
+                        help="the network has the settings that won the search (sweep.json in --out), trained for as "
+                             "many epochs as the profile says")
     for name, arguments in (own_options or {}).items():
         parser.add_argument(name, **arguments)
     add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
@@ -60,9 +65,9 @@ def parse(description, argv=None, own_options=None):
     add_options(parser.add_argument_group("changes to the profile's training (see dbn/settings.py)"),
                 TrainingSettings, ("seed",))
     argv = sys.argv[1:] if argv is None else argv
-    options = _with_profile(parser.parse_args(argv))
+    options = parser.parse_args(argv)
     options.argv = list(argv)
-    return options
+    return _with_profile(options)
 
 
 def command(script, argv):
@@ -84,6 +89,27 @@ def _with_profile(options):
     options.profile = replace(profile, **changes, training=replace(profile.training, **training))
     if options.out is None:
         options.out = Path("results") / f"{options.dataset}-{options.profile_name}"
+    _check(options)
+    options.jobs = checked_jobs(options.jobs)
+    options.winner = _take_winner(options, {*training, *changes}) if options.from_sweep else None
+    return options
+
+
+def _take_winner(options, given):
+    """Put the search's winner into the profile; what :func:`experiments.winner.read_winner` says about it."""
+    for name in TAKEN:
+        if name in given:
+            raise DBNError(f"--from-sweep and --{name.replace('_', '-')} both say what the network is: give one")
+    run = {"dataset": options.dataset, "profile": options.profile_name, "split": options.profile.split,
+           "seed": options.seed, "repeats": options.repeats}
+    search = command("sweep", [argument for argument in options.argv if argument != "--from-sweep"])
+    settings, about = read_winner(options.out, search, run)
+    scaling = settings.pop("scaling")
+    options.profile = replace(options.profile, scaling=scaling, training=replace(options.profile.training, **settings))
+    return about
+
+
+def _check(options):
     if options.dataset != "synthetic" and options.root is None:
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
@@ -91,8 +117,6 @@ def _with_profile(options):
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
-    options.jobs = checked_jobs(options.jobs)
-    return options
 
 
 def run_script(main, argv=None):

@@ -120,6 +120,7 @@ def top(results):
                  ("Songs", shared(results, _songs)),
                  ("Profile", shared(results, "profile")),
                  ("Seeds", shared(results, _seeds)),
+                 ("Network", shared(_of_networks(results), _network)),
                  ("Results made", made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"),
                  ("Page made", _date(datetime.now(timezone.utc).isoformat())),
                  ("Machine", shared(results, _machine)),
@@ -140,6 +141,17 @@ def _seeds(result):
     seed, repeats = result.get("seed"), result.get("repeats", 1)
     return value_text(seed) if repeats == 1 else (
         f"{seed} to {seed + repeats - 1}; their test songs are pooled, other values are means")
+
+
+def _of_networks(results):
+    """The results of one network, not that of the search among many, unless it is all there is."""
+    return {label: result for label, result in results.items() if "winner" not in result} or results
+
+
+def _network(result):
+    winner = result.get("winner_of_search")
+    return "the profile's settings" if winner is None else (
+        f"the settings that won the search, point {winner['point']} of {winner['n_points']}")
 
 
 def _machine(result):
@@ -183,7 +195,7 @@ def reading_guide():
 def differences_section(results):
     """Where the experiments are not, or may not be, the paper's; each group of equal settings apart."""
     yield element("h2", "What differs from the paper", id="differences")
-    groups = by_value(results, lambda result: json.dumps(deviations(result)))
+    groups = by_value(_of_networks(results), lambda result: json.dumps(deviations(result)))
     for text, labels in groups.items():
         if len(groups) > 1:
             yield element("h3", ", ".join(labels))
@@ -198,7 +210,7 @@ def result_section(entry, result, out, results):
     yield element("h2", entry.title, " ", badge, id=entry.name)
     yield element("p", f"Paper: {entry.section}. {entry.about}", class_="soft")
     if result:
-        yield from row_tables(result["rows"])
+        yield from row_tables(result.get("shown", result["rows"]))  # a search has more rows than a page should
     missing = [name for name, _ in entry.pictures if not (out / name).exists()]
     for name, text in entry.pictures:
         if name not in missing:
@@ -217,7 +229,7 @@ def is_made(entry, result, out):
 
 def command_of(name, result, results):
     """The command that made a result; of one that is not there, with the arguments of the first that is."""
-    for label, other in [(None, result or {}), *results.items()]:
+    for label, other in [(None, result or {}), *_of_networks(results).items()]:
         if "command" in other:
             return other["command"] if label is None else command(name, shlex.split(other["command"])[3:])
     return command(name, [])
@@ -331,7 +343,8 @@ def again_section(entries, results, out):
     yield element("h2", "Make it again", id="again")
     yield element("p", "In the repository's folder; what is there already is reused, so delete the results folder for "
                        "a fresh start. The same seed gives the same numbers.", class_="soft")
-    commands = [command_of(entry.name, results.get(entry.label), results) for entry in entries
+    commands = [command_of(entry.name, results.get(entry.label), results)
+                for entry in sorted(entries, key=lambda entry: entry.name != "sweep")  # others may take its winner
                 if is_made(entry, results.get(entry.label), out)]
     yield command_block("make setup", ". .venv/bin/activate", *commands, command("report", ["--out", str(out)]))
 

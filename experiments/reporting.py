@@ -57,7 +57,8 @@ def result_of(table, options, n_songs, rows, seconds, versions, skipped):
     """What every table's JSON holds: a dict with the keys of ARCHITECTURE, and how, when and where it was made."""
     return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
             "repeats": options.repeats, "n_songs": n_songs, "rows": rows,
-            "settings": asdict(options.profile), "seconds": seconds, "versions": versions,
+            "settings": asdict(options.profile), "winner_of_search": options.winner, "seconds": seconds,
+            "versions": versions,
             "skipped": [{"file": file, "why": why} for file, why in skipped],
             "command": command(table, options.argv),
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
@@ -86,7 +87,15 @@ def heading(result, title):
         f"{result['repeats']} seeds from {result['seed']} on, their test songs pooled, other values are means")
     return (f"## {title}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
             f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
-            "Accuracy with its 95 % Wilson interval.")
+            f"Accuracy with its 95 % Wilson interval.{network_text(result)}")
+
+
+def network_text(result):
+    """A sentence about the network if its settings won a search, else ""; for every table and figure of it."""
+    winner = result["winner_of_search"]
+    return "" if winner is None else (
+        f" The network's settings are those of point {winner['point']}, which won the search among "
+        f"{winner['n_points']} points with a validation frame error of {winner['best_error']:.4f}.")
 
 
 def value_text(value):

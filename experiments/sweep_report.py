@@ -26,8 +26,8 @@ STATUSES = {"finished": "trained to their end", "halved": "stopped early by succ
 FIELDS = ("point", "settings", "status", "stopped", "epochs", "best_error", "best_epoch", "history", "seconds",
           "n_parameters")
 
-LABELS = {"pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs", "k": "Gibbs steps",
-          "finetune_lr": "fine-tuning rate", "batch_size": "minibatch", "output": "outputs"}
+LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
+          "k": "Gibbs steps", "finetune_lr": "fine-tuning rate", "batch_size": "minibatch"}
 
 
 def write(options, folder):
@@ -170,8 +170,8 @@ def _shown(rows, paper_row, names):
     return [{"name": name, "point": row["point"] if row is not paper_row else None,
              "frame error": row["best_error"], "epoch": row["best_epoch"],
              **{name: _rounded(value) for name, value in choices(row["settings"]).items() if name in names},
-             "parameters": f"{row['n_parameters']:,}", "ended by": row["stopped"] or row["status"],
-             "seconds": round(row["seconds"], 1)} for name, row in named]
+             "parameters": f"{row['n_parameters']:,}" if row["n_parameters"] else None,
+             "ended by": row["stopped"] or row["status"], "seconds": round(row["seconds"], 1)} for name, row in named]
 
 
 def _rounded(value):
@@ -190,13 +190,14 @@ def choices(settings):
     Returns
     -------
     dict
-        Number of layers, units of each (a text where they differ) and how the inputs are scaled for which kind of
-        units, by these words; the others by `LABELS`. What belongs to the run is left out.
+        By what they are called: number of layers, units of each (a text where they differ), how the inputs are
+        scaled and for which kind of units, and the other settings.
     """
-    sizes = settings["hidden_layers_sizes"]
+    others = dict(settings)
+    sizes = others.pop("hidden_layers_sizes")
     return {"layers": len(sizes), "units a layer": sizes[0] if len(set(sizes)) == 1 else units_text(sizes),
-            "inputs": f"{settings['scaling']}, {settings['visible']}"} | {
-                label: settings[name] for name, label in LABELS.items() if name in settings}
+            "inputs": f"{others.pop('scaling')}, {others.pop('visible')}",
+            **{LABELS.get(name, name): value for name, value in others.items()}}
 
 
 def searched(points):
