@@ -23,8 +23,8 @@ from tqdm import tqdm
 from dbn.audio import require_integer
 from dbn.errors import DBNError
 from dbn.svm import RBFSVM
-
-INNER_FOLDS = 3  # of a training draw, to choose C and gamma by cross-validation
+from dbn.tag_draws import INNER_FOLDS, draw_all, group_folds, plan_draws
+from dbn.tagger import TagSVM
 
 
 @dataclass(frozen=True)
@@ -96,19 +96,19 @@ class _Clips(NamedTuple):
     windows: np.ndarray
     ends: np.ndarray
 
+    @property
+    def starts(self):
+        """Number of each clip's first window."""
+        return np.r_[0, self.ends[:-1]]
+
+    def rows(self, clips):
+        """Numbers of some clips' windows, [m]."""
+        starts = self.starts
+        return np.concatenate([np.arange(starts[clip], self.ends[clip]) for clip in clips])
+
     def of(self, clips):
         """Copy of some clips' windows, [m, d], and the number of windows of each."""
-        starts = np.r_[0, self.ends[:-1]]
-        rows = np.concatenate([np.arange(starts[clip], self.ends[clip]) for clip in clips])
-        return self.windows[rows], (self.ends - starts)[clips]
-
-
-class _Draw(NamedTuple):
-    """Clips that one SVM is trained on and tested on, [n] each, and the inner fold of each training clip (or None)."""
-
-    train: np.ndarray
-    test: np.ndarray
-    inner_folds: np.ndarray | None
+        return self.windows[self.rows(clips)], (self.ends - self.starts)[clips]
 
 
 def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=None, names=None, min_clips=10, jobs=1,
@@ -155,23 +155,52 @@ def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=N
         Features that are missing, not finite or of several sizes; shapes that do not fit; fewer groups than folds; no
         tag that can be evaluated; a parameter out of range.
     """
-    clips = _stack(features)
-    n_clips, d = len(clips.ends), clips.windows.shape[1]
-    tags = _check_tags(tags, n_clips)
+    clips, tags, groups, points = _checked(features, tags, groups, C, gamma)
     names = _check_names(names, tags.shape[1])
-    points = _grid(C, 1 / d if gamma is None else gamma)
     for name, value, minimum in (("seed", seed, 0), ("min_clips", min_clips, 1), ("jobs", jobs, 1)):
         require_integer(name, value, minimum)
-    groups = range(n_clips) if groups is None else groups
-    if len(groups) != n_clips:
-        raise DBNError(f"{n_clips} clips need as many groups, not {len(groups)}")
     folds = group_folds(groups, n_folds, [seed])
-    draws, left_out = _plan(tags, names, groups, folds, min_clips, seed, choose=len(points) > 1)
+    draws, left_out = plan_draws(tags, names, groups, folds, min_clips, seed, choose=len(points) > 1)
     tasks = [delayed(_score_draw)(clips, tags[:, tag], draw, points) for tag in draws for draw in draws[tag]]
-    results = iter(tqdm(Parallel(n_jobs=jobs, return_as="generator")(tasks), total=len(tasks), desc="SVMs of the tags",
-                        disable=None if progress else True))
+    results = _in_parallel(tasks, jobs, progress, "SVMs of the tags")
     scores = [_tag_score(names[tag], tags[:, tag], draws[tag], [next(results) for _ in draws[tag]]) for tag in draws]
     return TagResults(tuple(scores), tuple(left_out))
+
+
+def train_tags(features, tags, groups=None, seed=0, C=1.0, gamma=None, jobs=1, progress=True):
+    """An SVM for every tag on all clips, to use on others; :func:`evaluate_tags` measures how good such SVMs are.
+
+    Each is trained as there: on all clips that have the tag and as many drawn at random that have not, with the pair
+    of C and gamma that is best in a cross-validation within them.
+
+    Parameters
+    ----------
+    features, tags, groups, seed, C, gamma, jobs, progress
+        As in :func:`evaluate_tags`.
+
+    Returns
+    -------
+    list of (dbn.tagger.TagSVM or None)
+        For each column of `tags`; its ``support`` are rows of all clips' windows, one clip after another. None where
+        the clips come from too few groups to choose C and gamma among them.
+
+    Raises
+    ------
+    DBNError
+        As :func:`evaluate_tags`; a tag that no clip or every clip has.
+    """
+    clips, tags, groups, points = _checked(features, tags, groups, C, gamma)
+    for name, value, minimum in (("seed", seed, 0), ("jobs", jobs, 1)):
+        require_integer(name, value, minimum)
+    for tag, n_positive in enumerate(tags.sum(axis=0)):
+        if n_positive in (0, len(tags)):
+            raise DBNError(f"{n_positive} of {len(tags)} clips have tag {tag}, which leaves nothing to learn; leave it "
+                           "out")
+    # evaluate_tags draws from seeds that end in 1 + fold, and one that ends in 0 is that of its folds
+    draws = [draw_all(tags[:, tag], groups, [seed, tag, 2**31], len(points) > 1) for tag in range(tags.shape[1])]
+    tasks = [delayed(_train_draw)(clips, tags[:, tag], draw, points) for tag, draw in enumerate(draws) if draw]
+    svms = _in_parallel(tasks, jobs, progress, "SVMs on all clips")
+    return [next(svms) if draw else None for draw in draws]
 
 
 def compare_tags(a, b):
@@ -207,121 +236,56 @@ def compare_tags(a, b):
     return float(wilcoxon(differences).pvalue)
 
 
-def group_folds(groups, n_folds, seed):
-    """Divide clips into folds of about equal size that share no group.
-
-    Groups are dealt out from the largest to the smallest, in random order where equal, each to the smallest fold so
-    far. Hence the folds' sizes differ by no more than the largest group.
-
-    Parameters
-    ----------
-    groups : sequence of hashable, [n_clips]
-        Each clip's group; "" and None stand for a group of its own.
-    n_folds : int
-        At least 2.
-    seed : int or sequence of int
-
-    Returns
-    -------
-    int, [n_clips]
-        Each clip's fold, from 0.
-
-    Raises
-    ------
-    DBNError
-        Fewer groups than folds.
-    """
-    require_integer("n_folds", n_folds, minimum=2)
-    members = {}
-    for clip, group in enumerate(groups):
-        # a tuple is no label, so that it cannot coincide with one
-        members.setdefault((clip,) if group in ("", None) else group, []).append(clip)
-    if len(members) < n_folds:
-        raise DBNError(f"{len(members)} groups (artists) cannot fill n_folds={n_folds}; take fewer folds or add clips "
-                       "of other artists")
-    members = list(members.values())
-    shuffled = np.random.default_rng(seed).permutation(len(members))
-    folds = np.empty(len(groups), dtype=np.intp)
-    sizes = np.zeros(n_folds, dtype=np.intp)
-    for number in sorted(shuffled, key=lambda number: -len(members[number])):
-        smallest = sizes.argmin()
-        folds[members[number]] = smallest
-        sizes[smallest] += len(members[number])
-    return folds
+def _checked(features, tags, groups, C, gamma):
+    """The input of both public functions: clips, tags, a group for each clip, every (C, gamma)."""
+    clips = _stack(features)
+    n_clips, d = len(clips.ends), clips.windows.shape[1]
+    tags = _check_tags(tags, n_clips)
+    groups = range(n_clips) if groups is None else groups
+    if len(groups) != n_clips:
+        raise DBNError(f"{n_clips} clips need as many groups, not {len(groups)}")
+    return clips, tags, groups, _grid(C, 1 / d if gamma is None else gamma)
 
 
-def _plan(tags, names, groups, folds, min_clips, seed, choose):
-    """The draws of every tag that can be evaluated, {column: [draw of fold 0, ...]}, and the others with reasons."""
-    draws, left_out = {}, []
-    for tag, name in enumerate(names):
-        why = _reason_to_leave_out(tags[:, tag], folds, min_clips)
-        if not why:
-            drawn = [_draw(tags[:, tag], groups, folds, fold, [seed, tag, 1 + fold], choose)
-                     for fold in range(folds.max() + 1)]
-            if any(draw is None for draw in drawn):
-                why = "the clips of a training draw come from too few groups to choose C and gamma among them"
-        if why:
-            left_out.append((name, why))
-        else:
-            draws[tag] = drawn
-    if not draws:
-        reasons = "; ".join(f"{name}: {why}" for name, why in left_out)
-        raise DBNError(f"no tag can be evaluated ({reasons or 'there are no tags'})")
-    return draws, left_out
-
-
-def _draw(has_tag, groups, folds, fold, seed, choose):
-    """The clips of one SVM; None where its training clips cannot be divided to `choose` C and gamma."""
-    rng = np.random.default_rng(seed)
-    train = _balanced(np.flatnonzero(folds != fold), has_tag, rng)
-    test = _balanced(np.flatnonzero(folds == fold), has_tag, rng)
-    if not choose:
-        return _Draw(train, test, None)
-    try:
-        inner_folds = group_folds([groups[clip] for clip in train], INNER_FOLDS, rng)
-    except DBNError:  # fewer groups than folds
-        return None
-    each_rest_has_both = all(np.ptp(has_tag[train[inner_folds != inner]].astype(int)) for inner in range(INNER_FOLDS))
-    return _Draw(train, test, inner_folds) if each_rest_has_both else None
-
-
-def _balanced(clips, has_tag, rng):
-    """As many of the clips with the tag as without, and as many as there are; in the order of their numbers."""
-    kinds = clips[has_tag[clips]], clips[~has_tag[clips]]
-    n = min(map(len, kinds))
-    return np.sort(np.concatenate([rng.choice(kind, n, replace=False) for kind in kinds]))
-
-
-def _reason_to_leave_out(has_tag, folds, min_clips):
-    """Why a tag cannot be evaluated, or None."""
-    for clips, which in ((has_tag, "with"), (~has_tag, "without")):
-        if clips.sum() < min_clips:
-            return f"{clips.sum()} clips {which} the tag, fewer than min_clips={min_clips}"
-        counts = np.bincount(folds[clips], minlength=folds.max() + 1)
-        if not counts.all():
-            return f"no clip {which} the tag in fold {counts.argmin()}: those clips come from too few groups"
-    return None
+def _in_parallel(tasks, jobs, progress, description):
+    """Iterator over the tasks' results, in order."""
+    results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    return iter(tqdm(results, total=len(tasks), desc=description, disable=None if progress else True))
 
 
 def _score_draw(clips, has_tag, draw, points):
     """Whether each test clip is labelled correctly, bool [n_test], and the (C, gamma) taken."""
     with threadpool_limits(1, user_api="blas"):
-        point = points[0] if len(points) == 1 else _choose(clips, has_tag, draw, points)
+        point = _choose(clips, has_tag, draw, points)
         return _correct(clips, has_tag, draw.train, draw.test, *point), point
+
+
+def _train_draw(clips, has_tag, draw, points):
+    """The SVM of a draw's training clips, a TagSVM."""
+    with threadpool_limits(1, user_api="blas"):
+        svm = _fit(clips, has_tag, draw.train, *_choose(clips, has_tag, draw, points))
+    return TagSVM(svm.C, svm.gamma, svm.mean_, svm.scale_, clips.rows(draw.train)[svm.svc_.support_],
+                  svm.svc_.dual_coef_[0], float(svm.svc_.intercept_[0]))
 
 
 def _choose(clips, has_tag, draw, points):
     """The (C, gamma) with the most clips right when each inner fold is labelled by an SVM of the others."""
+    if len(points) == 1:
+        return points[0]
     parts = [(draw.train[draw.inner_folds != inner], draw.train[draw.inner_folds == inner])
              for inner in range(INNER_FOLDS)]
     n_correct = [sum(_correct(clips, has_tag, *part, *point).sum() for part in parts) for point in points]
     return points[int(np.argmax(n_correct))]  # the first of equals: points are sorted
 
 
+def _fit(clips, has_tag, train, C, gamma):
+    x, counts = clips.of(train)
+    return RBFSVM(C, gamma).fit(x, np.repeat(has_tag[train], counts))
+
+
 def _correct(clips, has_tag, train, test, C, gamma):
     """Whether an SVM of the training clips' windows labels each of the test clips correctly, bool [n_test]."""
-    x, counts = clips.of(train)
-    model = RBFSVM(C, gamma).fit(x, np.repeat(has_tag[train], counts))
+    model = _fit(clips, has_tag, train, C, gamma)
     x, counts = clips.of(test)
     for_tag = -model.decision_values(x)[:, 0]  # positive for the first class, which is False
     means = np.add.reduceat(for_tag, np.cumsum(counts) - counts) / counts

@@ -50,6 +50,8 @@ class Experiment:
         For each of `ROWS`, on the same draws.
     network : dict
         ``path``, and ``dataset`` and ``best_error`` (validation error of frames) of its training.
+    model : dbn.model_io.Model
+        The network itself.
     seconds : dict of str to float
         Of every step.
     """
@@ -58,6 +60,7 @@ class Experiment:
     clips: Clips
     results: dict
     network: dict
+    model: object
     seconds: dict
 
 
@@ -101,7 +104,7 @@ def run_experiment(options):
     network = {"path": str(path), "dataset": model.about.get("dataset", "unknown corpus"),
                "best_error": model.about.get("best_error")}
     steps = ("tagged", "tag_features")
-    return Experiment(options, clips, results, network,
+    return Experiment(options, clips, results, network, model,
                       {step: corpora.seconds()[step] for step in steps} | {"tag_svms": seconds})
 
 
@@ -152,13 +155,11 @@ def tag_results(name, clips, options, folder):
         That it took.
     """
     profile, features = options.profile, clips.features[name]
-    tags = clips.corpus.matrix[clips.used]
-    about = [clips.corpus.clips[number] for number in clips.used]
-    groups = [(clip.artist or clip.album).casefold() for clip in about]
-    settings = {"n_folds": profile.tag_folds, "seed": options.seed, "C": profile.tag_C,
-                "gamma": [gamma / features[0].shape[1] for gamma in profile.tag_gamma],
+    tags, groups = tags_and_groups(clips)
+    settings = {"n_folds": profile.tag_folds, "seed": options.seed, **svm_grid(features, profile),
                 "min_clips": profile.min_tagged_clips}
-    depends_on = [name, clips.key, [clip.id for clip in about], groups, clips.corpus.tags, tags.tolist(), settings]
+    ids = [clips.corpus.clips[number].id for number in clips.used]
+    depends_on = [name, clips.key, ids, groups, clips.corpus.tags, tags.tolist(), settings]
     path = folder / f"svms-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.json"
     if not path.exists():
         started = time.monotonic()
@@ -171,3 +172,14 @@ def tag_results(name, clips, options, folder):
         return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
+
+
+def tags_and_groups(clips):
+    """Of the used clips, the tags, bool [n, n_tags], and the artists by which they are divided, a list of str."""
+    about = [clips.corpus.clips[number] for number in clips.used]
+    return clips.corpus.matrix[clips.used], [(clip.artist or clip.album).casefold() for clip in about]
+
+
+def svm_grid(features, profile):
+    """The values of C and gamma of a row's SVMs: a dict, for :func:`dbn.autotag.evaluate_tags`."""
+    return {"C": profile.tag_C, "gamma": [gamma / features[0].shape[1] for gamma in profile.tag_gamma]}
