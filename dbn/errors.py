@@ -37,5 +37,19 @@ class TrainingError(DBNError):
     """Training that cannot start or cannot go on (diverged, wrong option)."""
 
 
+class DivergedError(TrainingError):
+    """A cost or a parameter is no longer a finite number.
+
+    Attributes
+    ----------
+    history : list of dict
+        The epochs until then, see :class:`dbn.training.TrainingResult`.
+    """
+
+    def __init__(self, message, history=()):
+        super().__init__(message)
+        self.history = list(history)
+
+
 class ModelFileError(DBNError):
     """A model or checkpoint file that is damaged, foreign or too new."""

@@ -2,6 +2,8 @@
 import argparse
 import re
 from dataclasses import fields
+from types import NoneType
+from typing import get_args
 
 from dbn.errors import DBNError
 
@@ -58,13 +60,11 @@ def _or_none(kind):
     return parse_optional
 
 
-_PARSERS = {"hidden_layers_sizes": tuple_of(int), "patience": _or_none(int), "window": _or_none(str)}
-
-
 def _parser_of(setting):
-    if setting.name in _PARSERS:
-        return _PARSERS[setting.name]
-    return tuple_of(float) if isinstance(setting.default, tuple) else type(setting.default)
+    if isinstance(setting.default, tuple):
+        return tuple_of(type(setting.default[0]))
+    optional = [kind for kind in get_args(setting.type) if kind is not NoneType]  # of "int | None"
+    return _or_none(optional[0]) if optional else type(setting.default)
 
 
 def _as_given(value):

@@ -6,6 +6,20 @@ the paper leaves open is marked so; our choice stands beside it.
 from dataclasses import dataclass, field
 
 from dbn.settings import TrainingSettings
+from experiments.space import Choice, LogUniform
+
+# What the search draws from (the authors tried about 200 combinations by hand; they do not say which). One line a
+# hyper-parameter, any field of TrainingSettings may be added; see experiments/space.py.
+SPACE = {
+    "layers": Choice(1, 2, 3, 4),
+    "units": Choice(25, 50, 100, 200, 500),             # of each layer
+    "pretrain_lr": LogUniform(1e-4, 1e-1),
+    "finetune_lr": LogUniform(1e-3, 1.0),
+    "pretrain_epochs": Choice(0, 1, 2, 5, 10),
+    "batch_size": Choice(10, 20, 50, 100, 200),
+    "inputs": Choice(("minmax", "bernoulli"), ("max", "bernoulli"), ("log", "bernoulli"), ("standardize", "gaussian")),
+    "output": Choice("softmax", "sigmoid"),
+}
 
 
 @dataclass(frozen=True)
@@ -64,17 +78,26 @@ class Profile:
     # --- the network and its training (§3, §4.1, Table 1) ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
+    # --- the search for such a network (§4.1: "about 200 different combinations", the best validation error wins) ---
+    sweep_points: int = 200
+    sweep_epochs: int | None = None        # the most epochs of fine-tuning; None is the training's
+    sweep_frames: int | None = None        # training frames, drawn once for all points; None is all
+    sweep_valid_frames: int | None = None  # validation frames, likewise
+    sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
+
 
 PROFILES = {
     # A few seconds of training on 60 clips of 6 s.
     "smoke": Profile(
         clips_per_genre=6, clip_seconds=6.0, svm_frames=500, frame_gamma=(0.3, 1.0), window_C=(1.0, 10.0),
         figure2_frames=200, n_tagged_clips=120, tag_C=(1.0,), tag_gamma=(1.0,),
+        sweep_points=5, sweep_frames=1000, sweep_valid_frames=500, sweep_halving=3,
         training=TrainingSettings(pretrain_epochs=1, finetune_epochs=5, shard_frames=100_000)),
 
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
     "demo": Profile(
         clips_per_genre=40, clip_seconds=20.0, svm_frames=4_000, n_tagged_clips=600,
+        sweep_epochs=27, sweep_frames=10_000, sweep_valid_frames=5_000, sweep_halving=3,
         training=TrainingSettings(finetune_epochs=100)),
 
     # The chosen model of Table 1 on 1,000 clips of 30 s: 646,000 training frames.

@@ -1,0 +1,228 @@
+"""Random search with successive halving: trains points, keeps their records, goes on after any interruption.
+
+The state of a search is its records and nothing else (:mod:`experiments.records`). A start reads them, decides from
+them, trains what is missing, and so takes the same decisions as a search that was never interrupted, in whatever
+order and by however many processes the points were trained.
+"""
+import hashlib
+import math
+import sys
+import threading
+
+from tqdm import tqdm
+
+from dbn.errors import DBNError, DivergedError, TrainingError
+from dbn.files import sole_writer
+from dbn.training import train
+from experiments.inputs import open_inputs
+from experiments.records import (halved, has_reached, new_record, read_record, score, work_folder, write_record)
+
+# a process's compiled functions hold one network at a time; a Dask worker may have several threads
+_one_at_a_time = threading.Lock()
+
+
+def rungs(epochs, divisor, n_rungs=3):
+    """The epochs of fine-tuning after which points are compared; the last is `epochs`.
+
+    Parameters
+    ----------
+    epochs : int
+        The most that a point may take.
+    divisor : int
+        The best 1/divisor of the points of a rung go on to the next, which has `divisor` times its epochs; 0 or 1 is no
+        halving.
+    n_rungs : int
+        The most rungs.
+
+    Returns
+    -------
+    list of int
+        Ascending, for example [3, 9, 27].
+    """
+    if divisor < 2:
+        return [epochs]
+    return sorted({-(-epochs // divisor ** i) for i in range(n_rungs)})
+
+
+class Search:
+    """The points of a search, and what is known of them.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the records; all workers can write there.
+    points : list of experiments.space.Point
+    extra : experiments.space.Point
+        Trained to its end beside them, without part in the halving: the paper's own setting.
+    divisor : int
+        See :func:`rungs`.
+    train : callable
+        ``train(tasks)`` trains ``{name: (point, epochs)}`` and yields ``name, record`` as they are done.
+    cost : callable
+        ``cost(point, first, last)``: about how many seconds a process needs for these epochs of fine-tuning and, where
+        `first` is 0, pre-training.
+
+    Attributes
+    ----------
+    records : dict of str to dict
+        By the point's name, as far as they are known.
+    """
+
+    def __init__(self, folder, points, extra, divisor, train, cost):
+        self.folder, self.points, self.extra, self.train, self.cost = folder, points, extra, train, cost
+        self.divisor = divisor
+        self.rungs = rungs(extra.settings.finetune_epochs, divisor)
+        self.records = {point.name: read_record(folder, point) for point in [*points, extra]}
+
+    def run(self):
+        """Train what is missing, rung by rung.
+
+        Raises
+        ------
+        DBNError
+            The disk is full, or workers die again and again. The next start goes on.
+        """
+        alive = self.points
+        with _bar() as bar:
+            for i, epochs in enumerate(self.rungs):
+                tasks = {point.name: (point, epochs) for point in alive}
+                if i == 0:
+                    tasks[self.extra.name] = (self.extra, self.rungs[-1])
+                self._train(tasks, bar, later=self._expected_after(i, alive))
+                ranked = sorted(alive, key=lambda point: (self._score(point, epochs), point.number))
+                alive = [point for point in ranked[:self._n_kept(len(alive))] if self._score(point, epochs) < math.inf]
+                if epochs != self.rungs[-1]:
+                    for point in ranked[len(alive):]:
+                        self._stop(point, epochs)
+
+    def expected_seconds(self):
+        """About how long one process needs for what is missing; the points of later rungs are not known yet."""
+        first = {point.name: (point, self.rungs[0]) for point in self.points}
+        first[self.extra.name] = (self.extra, self.rungs[-1])
+        return sum(self._costs(first).values()) + self._expected_after(0, self.points)
+
+    def _n_kept(self, n_points):
+        return -(-n_points // max(1, self.divisor))
+
+    def _score(self, point, epochs):
+        return score(self.records[point.name], epochs)
+
+    def _train(self, tasks, bar, later):
+        """Train what has not come so far."""
+        costs = self._costs(tasks)
+        bar.total = bar.n + sum(costs.values()) + later
+        n_done = len(tasks) - len(costs)
+        longest_first = sorted(costs, key=costs.get, reverse=True)
+        for name, record in self.train({name: tasks[name] for name in longest_first}):
+            self.records[name] = record
+            n_done += 1
+            bar.set_postfix_str(f"{n_done} of {len(tasks)} points to epoch {max(e for _, e in tasks.values())}, "
+                                f"best so far {self._best_text()}", refresh=False)
+            bar.update(costs[name])
+
+    def _costs(self, tasks):
+        """Seconds for each of the tasks that is not done: a dict by name."""
+        costs = {}
+        for name, (point, epochs) in tasks.items():
+            record = self.records[name]
+            if not has_reached(record, epochs):
+                paused = record is not None and record["status"] == "paused"
+                costs[name] = self.cost(point, record["epochs"] if paused else 0, epochs)
+        return costs
+
+    def _expected_after(self, i, alive):
+        """Seconds for the rungs after rung `i`, as if the points that stay were like all that are alive."""
+        n_points, seconds = len(alive), 0.0
+        for first, last in zip(self.rungs[i:], self.rungs[i + 1:]):
+            n_points = self._n_kept(n_points)
+            seconds += n_points * sum(self.cost(point, first, last) for point in alive) / max(1, len(alive))
+        return seconds
+
+    def _best_text(self):
+        known = [record for name, record in self.records.items() if record and name != self.extra.name
+                 and record["best_error"] is not None]
+        best = min(known, key=lambda record: (record["best_error"], record["point"]), default=None)
+        return "none" if best is None else f"{best['best_error']:.4f} (point {best['point']})"
+
+    def _stop(self, point, epochs):
+        record = halved(self.records[point.name], epochs)
+        if record != self.records[point.name]:
+            write_record(self.folder, point, record)
+            self.records[point.name] = record
+
+
+def _bar():
+    return tqdm(desc="search", unit=" s", smoothing=0, disable=None,
+                bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left{postfix}")
+
+
+def train_point(folder, inputs, point, epochs, n_outs, data_key):
+    """Train one point up to an epoch, or go on with it; what a worker does.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Of the records.
+    inputs : pathlib.Path
+        See :func:`experiments.inputs.make_inputs`.
+    point : experiments.space.Point
+    epochs : int
+        Of fine-tuning, in all.
+    n_outs : int
+        Number of classes.
+    data_key : str
+        Names the data; a checkpoint of other data is not used.
+
+    Returns
+    -------
+    dict
+        The record, which is on the disk. One that is there already is not made again.
+
+    Raises
+    ------
+    DBNError, OSError
+        The disk is full or the inputs cannot be used: nothing that the point can be blamed for.
+    """
+    work = work_folder(folder, point)
+    work.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time, sole_writer(work):  # another worker that was given up may still be at it
+        record = read_record(folder, point)
+        if has_reached(record, epochs):
+            return record
+        try:
+            record = _result_record(point, _trained(work, inputs, point, epochs, n_outs, data_key))
+        except DivergedError as error:
+            record = new_record(point, "diverged", history=error.history, error=str(error))
+        except (OSError, DBNError):
+            raise
+        except Exception as error:  # of whatever kind: the other points go on
+            record = new_record(point, "failed", error=f"{type(error).__name__}: {error}")
+        write_record(folder, point, record)
+    return record
+
+
+def _trained(work, inputs, point, epochs, n_outs, data_key):
+    """The result of :func:`dbn.training.train`; a checkpoint that cannot be used is announced and made anew."""
+    train_set, valid_set = open_inputs(inputs, point.scaling)
+    options = {"directory": work, "data_key": f"{data_key} {point.scaling}", "progress": False,
+               "max_epoch": epochs if epochs < point.settings.finetune_epochs else None}
+    try:
+        return train(train_set, valid_set, n_outs, point.settings, **options)
+    except DivergedError:
+        raise
+    except TrainingError as error:
+        checkpoint = work / "checkpoint.npz"
+        if not checkpoint.exists():
+            raise
+        print(f"warning: {error}; {point.name} is trained again", file=sys.stderr)
+        checkpoint.unlink()
+        return train(train_set, valid_set, n_outs, point.settings, **options)
+
+
+def _result_record(point, result):
+    status = "paused" if result.stopped == "paused" else "finished"
+    weights = [param.get_value() for param in result.dbn.params]
+    digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()
+    return new_record(point, status, result.stopped, result.history, best_error=result.best_error,
+                      best_epoch=result.best_epoch, n_parameters=sum(value.size for value in weights),
+                      parameters=digest)

@@ -1,0 +1,167 @@
+"""The search for hyper-parameters (§4.1): points drawn at random, ranked by their frame error on validation songs."""
+import hashlib
+import json
+import math
+from dataclasses import replace
+from functools import partial
+
+from dbn.errors import DBNError
+from dbn.files import atomic_path, disk_errors, sole_writer
+from dbn.interrupts import ended_by_interrupt
+from experiments import sweep_report
+from experiments.inputs import chosen_frames, make_inputs, remove_inputs
+from experiments.options import STOPPED, parse, run_script
+from experiments.pipeline import Corpora, Run, read_json
+from experiments.pool import results, workers
+from experiments.profiles import SPACE
+from experiments.search import Search, train_point
+from experiments.space import Point, draw_point
+
+TITLE = "Search: hyper-parameters"
+OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
+                               "tcp://host:8786, instead of --jobs processes; all machines share --out's file system"}}
+
+FORMAT = 1
+
+
+def main(argv=None):
+    """Draw the points, train what is missing of them, rank them."""
+    options = parse(__doc__, argv, OWN_OPTIONS)
+    n_points = options.profile.sweep_points
+    if n_points < 1:
+        raise DBNError(f"--sweep-points is {n_points}: give at least 1")
+    print(f"{TITLE}: {n_points} points, {options.dataset}, profile {options.profile_name}; results go to "
+          f"{options.out / 'sweep.md'}", flush=True)
+    with ended_by_interrupt(STOPPED):
+        folder = search(options)
+    sweep_report.write(options, folder)
+
+
+def search(options, space=SPACE):
+    """Do the search, or what is left of it.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.options.parse`; its first seed is that of the split, the draws and the training.
+    space : dict
+        See :mod:`experiments.space`.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder with ``plan.json`` and ``points/``.
+
+    Raises
+    ------
+    DBNError
+        The folder holds another search, the disk is full, or the workers cannot be used.
+    """
+    profile = options.profile
+    run = Run(Corpora(options), options.seed)
+    store, split = run.corpora.store, run.split
+    chosen = chosen_frames(run, {"train": profile.sweep_frames, "valid": profile.sweep_valid_frames})
+    n_frames = {part: len(rows) for part, rows in chosen.items()}
+    base = replace(run.settings, finetune_epochs=profile.sweep_epochs or profile.training.finetune_epochs)
+    points = [draw_point(space, number, base, profile.scaling) for number in range(profile.sweep_points)]
+    paper = Point("paper", None, base, profile.scaling)
+
+    folder = options.out.resolve() / "sweep"
+    inputs = folder / "inputs"
+    with disk_errors(folder):
+        (folder / "points").mkdir(parents=True, exist_ok=True)
+    data = {"frames of the corpus": store.key, "training songs": split.train, "validation songs": split.valid,
+            "number of frames": n_frames}
+    plan = {"format": FORMAT, "n_points": len(points), "halving": profile.sweep_halving,
+            "space": {name: distribution.as_json() for name, distribution in space.items()},
+            "settings": paper.as_json(), **data}
+
+    def train(tasks):
+        if tasks:
+            make_inputs(inputs, run, sorted({point.scaling for point, _ in tasks.values()}), chosen)
+        key = hashlib.sha256(json.dumps(data).encode()).hexdigest()
+        return results(train_point, {name: (folder, inputs, point, epochs, len(store.classes), key)
+                                     for name, (point, epochs) in tasks.items()})
+
+    with sole_writer(folder), workers(options.jobs, options.scheduler) as n_workers:
+        agree_on_plan(folder / "plan.json", plan)
+        the_search = Search(folder, points, paper, profile.sweep_halving, train, partial(cost, n_frames))
+        _announce(the_search.expected_seconds() / n_workers, n_workers)
+        the_search.run()
+        remove_inputs(inputs)
+    return folder
+
+
+def agree_on_plan(path, plan):
+    """Write the plan of a new search; of one that was begun before, make sure that it is the same.
+
+    More points than before are welcome: the old ones are among them.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    plan : dict
+        All that the records depend on, and ``n_points``.
+
+    Raises
+    ------
+    DBNError
+        The folder's search is another one; says which part of the plan differs.
+    """
+    advice = f"choose another --out, or delete the folder {path.parent} to begin anew"
+    old = read_json(path, None)
+    if old is None and path.exists():
+        raise DBNError(f"{path}: cannot be read; {advice}")
+    plan = json.loads(json.dumps(plan))
+    if old is not None:
+        changed = [text for name in plan if name != "n_points" for text in _changes(name, old.get(name), plan[name])]
+        if old["n_points"] > plan["n_points"]:
+            changed.append(f"n_points (was {old['n_points']}, now {plan['n_points']})")
+        if changed:
+            raise DBNError(f"{path}: the search here was begun with other values: {'; '.join(changed)}. Give the old "
+                           f"ones to go on with it, {advice}")
+    if old != plan:
+        with disk_errors(path), atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(plan, indent=1) + "\n")
+
+
+def _changes(name, old, new):
+    """What differs between two values of a plan: texts."""
+    if old == new:
+        return []
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [text for key in {**old, **new} for text in _changes(f"{name}.{key}", old.get(key), new.get(key))]
+    shown = f"was {json.dumps(old)}, now {json.dumps(new)}"
+    return [f"{name} ({shown})" if len(shown) < 100 else name]
+
+
+def cost(n_frames, point, first, last):
+    """About how many seconds a process trains a point from one epoch of fine-tuning to another.
+
+    Counted are the multiplications of the weights and a part for each frame that does not depend on them.
+
+    Parameters
+    ----------
+    n_frames : dict of str to int
+        Of "train" and "valid".
+    point : experiments.space.Point
+    first, last : int
+        With `first` 0, pre-training is counted.
+    """
+    settings = point.settings
+    sizes = settings.hidden_layers_sizes
+    n_weights = 513 * sizes[0] + sum(below * above for below, above in zip(sizes, sizes[1:]))
+    per_frame = 2e-6 + 2e-10 * n_weights * (1 + 10 / settings.batch_size)
+    pretraining = settings.pretrain_epochs * n_frames["train"] * 1.2 * per_frame
+    epoch = n_frames["train"] * per_frame + n_frames["valid"] * per_frame / 3
+    return (pretraining if first == 0 else 0) + (last - first) * epoch
+
+
+def _announce(seconds, n_workers):
+    minutes = math.ceil(seconds / 60)
+    print(f"about {minutes} min with {n_workers} process(es), by an estimate; stopped, the same command goes on",
+          flush=True)
+
+
+if __name__ == "__main__":
+    run_script(main)
