@@ -1,7 +1,15 @@
-"""``python -m dbn`` is ``dbn``."""
+"""``dbn`` and ``python -m dbn``: the command line, which Ctrl-C ends without a traceback from its first moment on."""
 import sys
 
-from dbn.cli import main
+from dbn.interrupts import ended_by_interrupt
+
+
+def main():
+    """Import the commands, which takes half a second, and run one; returns the exit status, see :mod:`dbn.cli`."""
+    with ended_by_interrupt("\ndbn: stopped"):
+        from dbn.cli import main as run
+    return run()
+
 
 if __name__ == "__main__":
     sys.exit(main())

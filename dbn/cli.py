@@ -13,7 +13,7 @@ import sys
 import warnings
 
 from dbn import __version__
-from dbn.cli_commands import run_classify, run_extract, run_info, run_plot
+from dbn.cli_commands import run_classify, run_extract, run_info, run_plot, run_tag
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.train_folder import add_train_parser
@@ -24,6 +24,7 @@ _EPILOG = """\
 examples:
   dbn train music/ -o model.npz                    a model from music/<class>/<file>
   dbn classify model.npz song.flac albums/         one line a file: name, label, probability
+  dbn tag tagger.npz song.flac albums/             one line a file: name, the tags that hold
   dbn extract model.npz albums/ -o features.npz    every layer's activations, frame by frame
   dbn info model.npz                               what the model is
   dbn plot model.npz song.flac                     activations over time, as song.png
@@ -41,6 +42,20 @@ examples:
 The label is the class with the highest mean of the frames' predictions. Each line holds the file, its label and that
 class's mean, between tabs (aligned on a terminal). With --json each line is an object with "file", "label",
 "probabilities" (of every class), "n_frames" and "seconds"."""
+
+_TAG = """\
+examples:
+  dbn tag tagger.npz song.flac albums/
+  dbn tag tagger.npz albums/ --min-accuracy 0.75
+  dbn tag tagger.npz albums/ --json | jq -r 'select(.values.jazz > 0.5).file'
+  ffmpeg -v error -i video.mp4 -f wav - | dbn tag tagger.npz -
+
+TAGGER.npz is what Table 4 leaves (make table4): a network and an SVM a tag. A tag holds where the mean of its SVM's
+decision values over windows of 5 s is positive. Each line holds the file and then, between tabs, each tag that holds
+with that mean, the largest first. With --json each line is an object with "file", "tags" (of those that hold, "tag",
+"value" and "accuracy"), "values" (of every tag), "n_windows", "seconds" and "synthetic" (what learnt from synthetic
+clips: "network", "tags"). The accuracy of a tag was measured by cross-validation on clips that were new to its SVM, as
+many of them with the tag as without: 0.5 is chance. "dbn info TAGGER.npz" lists it for every tag."""
 
 _EXTRACT = """\
 examples:
@@ -72,22 +87,37 @@ def build_parser():
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     add_train_parser(subparsers)
     _add_classify_parser(subparsers)
+    _add_tag_parser(subparsers)
     _add_extract_parser(subparsers)
     _add_info_parser(subparsers)
     _add_plot_parser(subparsers)
     return parser
 
 
-def _add_parser(subparsers, name, run, summary, epilog):
+def _add_parser(subparsers, name, run, summary, epilog, metavar="MODEL",
+                model="a model file (.npz) of dbn train or of the experiments"):
     parser = subparsers.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.",
                                    epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", metavar="MODEL", help="a model file (.npz) of dbn train or of the experiments")
+    parser.add_argument("model", metavar=metavar, help=model)
     parser.set_defaults(run=run)
     return parser
 
 
 def _add_classify_parser(subparsers):
     parser = _add_parser(subparsers, "classify", run_classify, "tell the class of recordings", _CLASSIFY)
+    _add_line_options(parser)
+
+
+def _add_tag_parser(subparsers):
+    parser = _add_parser(subparsers, "tag", run_tag, "tell the tags of recordings", _TAG, "TAGGER",
+                         "a file (.npz) with a network and tags, of Table 4")
+    _add_line_options(parser)
+    parser.add_argument("--min-accuracy", type=_share, default=0.0, metavar="SHARE",
+                        help="leave out tags that were recognised in a smaller share of test clips; chance is 0.5")
+
+
+def _add_line_options(parser):
+    """Of a command that writes one line a file."""
     parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output")
@@ -122,6 +152,13 @@ def _seconds(text):
     value = float(text)
     if not 0 < value < math.inf:
         raise argparse.ArgumentTypeError(f"{text} is no length of time; give seconds, more than 0")
+    return value
+
+
+def _share(text):
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no share; give a number from 0 to 1")
     return value
 
 

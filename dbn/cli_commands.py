@@ -1,4 +1,4 @@
-"""``dbn classify``, ``extract``, ``info`` and ``plot``: what is done with a trained model (§4.1, §5.1)."""
+"""``dbn classify``, ``tag``, ``extract``, ``info`` and ``plot``: what is done with a trained model (§4.1, §5.1)."""
 import json
 import os
 import sys
@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from dbn.cli_input import open_inputs, open_model
-from dbn.cli_output import LabelWriter, Progress, as_lines, model_summary
+from dbn.cli_input import open_inputs, open_model, open_tagger
+from dbn.cli_output import LabelWriter, Progress, TagWriter, as_lines, model_summary, tagger_summary
 from dbn.datasets.folder import printable
 from dbn.errors import AudioError, DBNError
 from dbn.feature_file import feature_file
 from dbn.files import atomic_path, disk_errors
+from dbn.model_io import model_path
 from dbn.streaming import WindowStatistics, stream_magnitudes
+from dbn.tagger import has_tags, load_tagger
 
 # of a plot; more frames than this are averaged, so that an hour is drawn from as many numbers as a minute
 _PLOT_COLUMNS = 2000
@@ -40,6 +42,32 @@ def run_classify(options):
                 writer.write(source.name, *probabilities(source, progress))
 
             return _for_each(inputs, problems, classify, "classify")
+
+
+def run_tag(options):
+    """``dbn tag``: the tags whose SVM's decision values have a positive mean over the windows (§5.2)."""
+    tagger = open_tagger(options.model)
+    if tagger.synthetic:
+        print(f"dbn: note: {' and '.join(tagger.synthetic)} learnt from synthetic clips; what is said of real music "
+              "means nothing", file=sys.stderr)
+
+    def decision_values(source, progress):
+        statistics = WindowStatistics(tagger.frame_rate, tagger.window_seconds, tagger.window_hop)
+        total, n_windows = np.zeros(len(tagger.names)), 0
+        for windows in _windows(statistics, _outputs(tagger.model, source, progress, tagger.frame_features)):
+            total += tagger.decision_values(windows).sum(axis=0)
+            n_windows += len(windows)
+        return total / n_windows, n_windows, _seconds(tagger.model, statistics.n_rows)
+
+    with open_inputs(options.files) as (inputs, problems):
+        _check_output(options.output, options, inputs)
+        with _text_output(options.output) as file:
+            writer = TagWriter(file, tagger, options.json, [source.name for source in inputs], options.min_accuracy)
+
+            def tag(source, progress):
+                writer.write(source.name, *decision_values(source, progress))
+
+            return _for_each(inputs, problems, tag, "tag")
 
 
 def run_extract(options):
@@ -80,8 +108,11 @@ def run_extract(options):
 
 
 def run_info(options):
-    """``dbn info``: a model's layers, classes, frames and training."""
+    """``dbn info``: a model's layers, classes, frames and training; a tagger's tags too."""
     summary = model_summary(open_model(options.model))
+    path = model_path(options.model)
+    if has_tags(path):
+        summary |= tagger_summary(load_tagger(path))
     print(json.dumps(summary) if options.json else "\n".join(as_lines(summary)))
     return 0
 

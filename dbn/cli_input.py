@@ -12,6 +12,7 @@ from dbn import model_io
 from dbn.datasets.folder import READABLE, UNREADABLE
 from dbn.errors import AudioError, DBNError, ModelFileError
 from dbn.extraction import checked_settings
+from dbn.tagger import load_tagger
 
 # Of one recording on standard input, which is kept on disk while it is worked on: six hours of 44,100 Hz stereo.
 MAX_STDIN_BYTES = 4 * 2**30
@@ -40,6 +41,28 @@ def open_model(path):
     if _is_special(path):
         raise ModelFileError(f"{path}: is not a regular file but a pipe or a device; give a model file (.npz)")
     model = model_io.open_model(path)
+    _check_frames(model, path)
+    return model
+
+
+def open_tagger(path):
+    """Read a tagger as :func:`open_model` reads a model.
+
+    Returns
+    -------
+    dbn.tagger.Tagger
+
+    Raises
+    ------
+    ModelFileError
+        No tagger, or one whose frames do not fit its network.
+    """
+    tagger = load_tagger(path)
+    _check_frames(tagger.model, path)
+    return tagger
+
+
+def _check_frames(model, path):
     try:
         settings = checked_settings(**model.frame_settings)
     except (TypeError, DBNError) as error:
@@ -48,7 +71,6 @@ def open_model(path):
     if n_bins != n_inputs:
         raise ModelFileError(f"{path}: its frames have {n_bins} values and its network takes {n_inputs}; it was not "
                              "trained on frames of audio")
-    return model
 
 
 @contextmanager

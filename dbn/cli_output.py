@@ -3,10 +3,12 @@ import json
 import os
 import sys
 
+import numpy as np
 from tqdm import tqdm
 
 from dbn.audio import expected_length
 from dbn.datasets.folder import printable
+from dbn.errors import DBNError
 
 
 def decodable(text):
@@ -62,37 +64,101 @@ class Progress:
         tqdm.write(f"dbn: {printable(error.path)}: {error.reason}", file=sys.stderr)
 
 
-class LabelWriter:
-    """Labels, one line a file as soon as it is known: JSON, aligned columns on a terminal, else between tabs.
+class LineWriter:
+    """One line a file as soon as it is known: JSON, or columns, aligned on a terminal and else between tabs.
 
     Parameters
     ----------
     file : text file
-    classes : sequence of str
     as_json : bool
+    columns : list of sequences of str
+        All that may come in each of the first columns, for their widths on a terminal.
+    """
+
+    def __init__(self, file, as_json, columns):
+        self.file, self.as_json = file, as_json
+        self._widths = [max(map(len, map(printable, texts)), default=0) for texts in columns]
+
+    def write_line(self, columns, record):
+        """Write one file's line: `record`, a dict, in JSON; or `columns`, a list of str."""
+        if self.as_json:
+            line = json.dumps(record)
+        else:
+            columns = list(map(printable, columns))
+            if self.file.isatty():
+                columns = [column.ljust(width) for column, width in zip(columns, self._widths)
+                           ] + columns[len(self._widths):]
+            line = ("  " if self.file.isatty() else "\t").join(columns)
+        tqdm.write(line, file=self.file)
+        self.file.flush()
+
+
+class LabelWriter(LineWriter):
+    """The label of each file.
+
+    Parameters
+    ----------
+    file, as_json
+        As in :class:`LineWriter`.
+    classes : sequence of str
     names : list of str
-        Of all files, for the width of the first column.
+        Of all files.
     """
 
     def __init__(self, file, classes, as_json, names):
-        self.file, self.classes, self.as_json = file, classes, as_json
-        self._widths = [max(map(len, map(printable, texts)), default=0) for texts in (names, classes)]
+        super().__init__(file, as_json, [names, classes])
+        self.classes = classes
 
     def write(self, name, probabilities, n_frames, seconds):
         """Write one file's line; the class of highest mean probability, float64 [n_classes], is its label."""
         best = int(probabilities.argmax())
-        if self.as_json:
-            line = json.dumps({"file": decodable(name), "label": self.classes[best],
-                               "probabilities": {label: round(float(value), 6)
-                                                 for label, value in zip(self.classes, probabilities)},
-                               "n_frames": n_frames, "seconds": round(seconds, 3)})
-        else:
-            columns = [printable(name), printable(self.classes[best])]
-            if self.file.isatty():
-                columns = [column.ljust(width) for column, width in zip(columns, self._widths)]
-            line = ("  " if self.file.isatty() else "\t").join([*columns, f"{probabilities[best]:.3f}"])
-        tqdm.write(line, file=self.file)
-        self.file.flush()
+        self.write_line([name, self.classes[best], f"{probabilities[best]:.3f}"],
+                        {"file": decodable(name), "label": self.classes[best],
+                         "probabilities": {label: round(float(value), 6)
+                                           for label, value in zip(self.classes, probabilities)},
+                         "n_frames": n_frames, "seconds": round(seconds, 3)})
+
+
+class TagWriter(LineWriter):
+    """The tags that hold for each file.
+
+    Parameters
+    ----------
+    file, as_json
+        As in :class:`LineWriter`.
+    tagger : dbn.tagger.Tagger
+    names : list of str
+        Of all files.
+    min_accuracy : float
+        Tags that were recognised in a smaller share of test clips are left out.
+
+    Raises
+    ------
+    DBNError
+        That leaves no tag.
+    """
+
+    def __init__(self, file, tagger, as_json, names, min_accuracy):
+        super().__init__(file, as_json, [names])
+        self.tagger = tagger
+        accuracies = np.array([measure.accuracy for measure in tagger.measures])
+        self._shown = np.flatnonzero(accuracies >= min_accuracy)
+        if not self._shown.size:
+            best = accuracies.argmax()
+            raise DBNError(f"--min-accuracy {min_accuracy:g}: no tag is recognised so well; the best is "
+                           f"{printable(tagger.names[best])} with {accuracies[best]:.3f}")
+
+    def write(self, name, values, n_windows, seconds):
+        """Write one file's line: the tags whose decision value in `values`, float64 [n_tags], is positive."""
+        tagger = self.tagger
+        order = sorted(self._shown, key=lambda tag: -values[tag])
+        hold = [tag for tag in order if values[tag] > 0]
+        self.write_line([name, *(f"{tagger.names[tag]} {values[tag]:.3f}" for tag in hold)],
+                        {"file": decodable(name),
+                         "tags": [{"tag": tagger.names[tag], "value": round(values[tag], 6),
+                                   "accuracy": round(tagger.measures[tag].accuracy, 3)} for tag in hold],
+                         "values": {tagger.names[tag]: round(values[tag], 6) for tag in order},
+                         "n_windows": n_windows, "seconds": round(seconds, 3), "synthetic": tagger.synthetic})
 
 
 def model_summary(model):
@@ -108,6 +174,17 @@ def model_summary(model):
             "epochs": {stage: sum(isinstance(record, dict) and record.get("stage") == stage for record in model.history)
                        for stage in ("pretrain", "finetune")},
             "about": model.about}
+
+
+def tagger_summary(tagger):
+    """What a tagger has beside its network: a dict as that of :func:`model_summary`, the surest tags first."""
+    measures = dict(sorted(zip(tagger.names, tagger.measures), key=lambda item: -item[1].accuracy))
+    return {"tag_windows": {"seconds": tagger.window_seconds, "hop": tagger.window_hop},
+            "tag_accuracy_is": "share of test clips right, cross-validated; chance is 0.5",
+            "tag_accuracy": {name: round(measure.accuracy, 3) for name, measure in measures.items()},
+            "tag_test_clips": {name: measure.n_test for name, measure in measures.items()},
+            "tag_about": tagger.about,
+            "synthetic": tagger.synthetic}
 
 
 def as_lines(summary, indent=""):

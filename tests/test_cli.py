@@ -17,6 +17,7 @@ import pytest
 import soundfile
 
 from dbn import __version__
+from dbn.__main__ import main as start
 from dbn.aggregate import aggregate
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.cli import build_parser, main
@@ -414,7 +415,7 @@ def test_interrupt(here, monkeypatch, capsys):
     assert sorted(os.listdir()) == ["model.npz", "song.wav"]
 
 
-COMMANDS = ("train", "classify", "extract", "info", "plot")
+COMMANDS = ("train", "classify", "tag", "extract", "info", "plot")
 
 
 @pytest.mark.parametrize("command", COMMANDS[1:])
@@ -459,4 +460,4 @@ def test_the_console_script_is_this_command():
     setup.read(REPOSITORY / "setup.cfg")
     name, target = setup["options.entry_points"]["console_scripts"].split("=")
     module, function = target.strip().split(":")
-    assert name.strip() == "dbn" and getattr(import_module(module), function) is main
+    assert name.strip() == "dbn" and getattr(import_module(module), function) is start
