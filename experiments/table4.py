@@ -3,8 +3,9 @@ from dbn.autotag import compare_tags
 from dbn.fitting import versions
 from experiments import paper
 from experiments.options import run_script
-from experiments.reporting import corpus_name, markdown_table, result_of, write_table
+from experiments.reporting import corpus_name, markdown_table, network_text, result_of, write_table
 from experiments.tag_features import MIM, ROWS
+from experiments.tagger import keep_tagger
 from experiments.tagging import parse_tagging, run_experiment
 
 TITLE = "Table 4: autotagging"
@@ -12,12 +13,13 @@ OUR_OWN = "not in the paper"
 
 
 def main(argv=None):
-    """Make the table, write and print it."""
+    """Make the table, write and print it; then leave the SVMs for ``dbn tag``."""
     options = parse_tagging(__doc__, argv)
     print(f"{TITLE}: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     experiment = run_experiment(options)
     result = as_result(experiment)
     write_table(options.out, result, as_markdown(result))
+    print(f"written: {keep_tagger(experiment)}, for dbn tag")
 
 
 def as_result(experiment):
@@ -81,8 +83,8 @@ def _heading(result):
     return (f"## {TITLE}; {corpus}, profile {result['profile']}\n\n"
             f"{n_clips['used']} clips, {len(result['tags'])} tags, {result['settings']['tag_folds']} folds {folds}; "
             f"seed {result['seed']}. The network was trained on genres ({corpus_name(result['network']['dataset'])}) "
-            "and learnt nothing from tags. Mean accuracy over the tags ± its standard error; chance is 0.5. p is "
-            "Wilcoxon's signed-rank test over the tags, on the same clips.")
+            f"and learnt nothing from tags.{network_text(result)} Mean accuracy over the tags ± its standard error; "
+            "chance is 0.5. p is Wilcoxon's signed-rank test over the tags, on the same clips.")
 
 
 def _remarks(result):
