@@ -196,7 +196,7 @@ def test_memory_does_not_grow_with_the_recording(here, capsys):
         assert main(["tag", "tagger.npz", "long.wav"]) == 0
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    assert peaks[1] < 1.5 * peaks[0]  # five times as many frames would take 27 MB more
+    assert peaks[1] < 1.5 * peaks[0]  # all frames of five minutes take 27 MB
 
 
 def test_it_needs_neither_compiler_nor_scikit_learn(here):
