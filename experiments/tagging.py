@@ -33,6 +33,8 @@ def parse_tagging(description, argv=None):
     model = {"type": Path, "help": "a trained network, the model.npz of a Table 1 (default: the one in --out, trained "
                                    "if it is not there; majorminer needs one)"}
     options = parse(description, argv, {"--model": model})
+    if options.model is not None and options.winner:
+        raise DBNError("--model and --from-sweep both say what the network is: give one of them")
     options.repeats = 1  # its error is over the tags, not over seeds
     return options
 
