@@ -11,7 +11,7 @@ from joblib import Parallel, delayed, parallel_config
 from dbn.errors import DBNError
 
 SECONDS_TO_CONNECT = 20
-DEATHS = 3  # so many times in a row may workers die without a result
+DEATHS = 10  # so many times in a row may workers die without a result
 
 
 @contextmanager
@@ -88,8 +88,8 @@ def results(function, tasks):
         except BrokenProcessPool as error:
             deaths += 1
             if deaths == DEATHS:
-                raise DBNError(f"worker processes died {DEATHS} times without a result, perhaps for want of memory: "
-                               "give fewer with --jobs; the same command goes on") from error
+                raise DBNError(f"worker processes died {DEATHS} times in a row, perhaps for want of memory: give "
+                               "fewer with --jobs; the same command goes on") from error
 
 
 def _named(function, name, arguments, parent):

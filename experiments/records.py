@@ -4,6 +4,7 @@ In the search's folder lie ``points/point-017.json``, the record of a point that
 ``points/point-017/``, the checkpoint of one that is not, with ``record.json`` in it while the point waits for the
 decision of a rung (see :mod:`experiments.search`). All of them appear whole or not at all.
 """
+import functools
 import json
 import math
 import shutil
@@ -55,7 +56,10 @@ def new_record(point, status, stopped=None, history=(), error=None, **more):
     return {"point": point.name if point.number is None else point.number, "settings": point.as_json(),
             "seed": point.settings.seed, "status": status, "stopped": stopped, "epochs": len(finetuning(history)),
             "error": error, **nothing, **more, "history": list(history),
-            "seconds": sum(entry["seconds"] for entry in history), "versions": versions()}
+            "seconds": sum(entry["seconds"] for entry in history), "versions": _versions()}
+
+
+_versions = functools.cache(versions)  # of packages that are read from the disk
 
 
 def finetuning(history):

@@ -5,6 +5,7 @@ them, trains what is missing, and so takes the same decisions as a search that w
 order and by however many processes the points were trained.
 """
 import hashlib
+import json
 import math
 import sys
 import threading
@@ -12,10 +13,13 @@ import threading
 from tqdm import tqdm
 
 from dbn.errors import DBNError, DivergedError, TrainingError
-from dbn.files import sole_writer
+from dbn.files import atomic_path, sole_writer
 from dbn.training import train
 from experiments.inputs import open_inputs
+from experiments.pipeline import read_json
 from experiments.records import (halved, has_reached, new_record, read_record, score, work_folder, write_record)
+
+DEATHS = 2
 
 # a process's compiled functions hold one network at a time; a Dask worker may have several threads
 _one_at_a_time = threading.Lock()
@@ -85,27 +89,37 @@ class Search:
         alive = self.points
         with _bar() as bar:
             for i, epochs in enumerate(self.rungs):
-                tasks = {point.name: (point, epochs) for point in alive}
-                if i == 0:
-                    tasks[self.extra.name] = (self.extra, self.rungs[-1])
-                self._train(tasks, bar, later=self._expected_after(i, alive))
-                ranked = sorted(alive, key=lambda point: (self._score(point, epochs), point.number))
-                alive = [point for point in ranked[:self._n_kept(len(alive))] if self._score(point, epochs) < math.inf]
+                self._train(self._tasks(i, alive), bar, later=self._expected_after(i, alive))
+                stay = self._best(alive, epochs)
                 if epochs != self.rungs[-1]:
-                    for point in ranked[len(alive):]:
-                        self._stop(point, epochs)
+                    for point in alive:
+                        if point not in stay:
+                            self._stop(point, epochs)
+                alive = stay
 
     def expected_seconds(self):
         """About how long one process needs for what is missing; the points of later rungs are not known yet."""
-        first = {point.name: (point, self.rungs[0]) for point in self.points}
-        first[self.extra.name] = (self.extra, self.rungs[-1])
-        return sum(self._costs(first).values()) + self._expected_after(0, self.points)
+        alive = self.points
+        for i, epochs in enumerate(self.rungs):
+            costs = self._costs(self._tasks(i, alive))
+            if costs:
+                return sum(costs.values()) + self._expected_after(i, alive)
+            alive = self._best(alive, epochs)
+        return 0
+
+    def _tasks(self, i, alive):
+        """What rung `i` trains, and to which epoch: a dict by name."""
+        tasks = {point.name: (point, self.rungs[i]) for point in alive}
+        return tasks if i else tasks | {self.extra.name: (self.extra, self.rungs[-1])}
+
+    def _best(self, alive, epochs):
+        """The points that go on to the next rung."""
+        scores = {point: score(self.records[point.name], epochs) for point in alive}
+        ranked = sorted(alive, key=lambda point: (scores[point], point.number))
+        return [point for point in ranked[:self._n_kept(len(alive))] if scores[point] < math.inf]
 
     def _n_kept(self, n_points):
         return -(-n_points // max(1, self.divisor))
-
-    def _score(self, point, epochs):
-        return score(self.records[point.name], epochs)
 
     def _train(self, tasks, bar, later):
         """Train what has not come so far."""
@@ -156,7 +170,7 @@ def _bar():
                 bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left{postfix}")
 
 
-def train_point(folder, inputs, point, epochs, n_outs, data_key):
+def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
     """Train one point up to an epoch, or go on with it; what a worker does.
 
     Parameters
@@ -172,6 +186,8 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key):
         Number of classes.
     data_key : str
         Names the data; a checkpoint of other data is not used.
+    start : str
+        Names this start of the search, in which a point may kill `DEATHS` workers and is then given up.
 
     Returns
     -------
@@ -190,6 +206,7 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key):
         if has_reached(record, epochs):
             return record
         try:
+            _count_attempt(work, start)
             record = _result_record(point, _trained(work, inputs, point, epochs, n_outs, data_key))
         except DivergedError as error:
             record = new_record(point, "diverged", history=error.history, error=str(error))
@@ -198,7 +215,18 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key):
         except Exception as error:  # of whatever kind: the other points go on
             record = new_record(point, "failed", error=f"{type(error).__name__}: {error}")
         write_record(folder, point, record)
+        (work / "attempts.json").unlink(missing_ok=True)
     return record
+
+
+def _count_attempt(work, start):
+    """Note that a worker begins with a point; an error if others have begun and never come back."""
+    path = work / "attempts.json"
+    n_before = read_json(path, {}).get(start, 0)
+    if n_before == DEATHS:
+        raise RuntimeError(f"the process that trained it died {DEATHS} times, perhaps for want of memory")
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({start: n_before + 1}))
 
 
 def _trained(work, inputs, point, epochs, n_outs, data_key):

@@ -2,6 +2,7 @@
 import hashlib
 import json
 import math
+import secrets
 from dataclasses import replace
 from functools import partial
 
@@ -27,6 +28,8 @@ FORMAT = 1
 def main(argv=None):
     """Draw the points, train what is missing of them, rank them."""
     options = parse(__doc__, argv, OWN_OPTIONS)
+    if options.winner:
+        raise DBNError("--from-sweep is for what comes after the search; leave it out here")
     n_points = options.profile.sweep_points
     if n_points < 1:
         raise DBNError(f"--sweep-points is {n_points}: give at least 1")
@@ -72,6 +75,7 @@ def search(options, space=SPACE):
         (folder / "points").mkdir(parents=True, exist_ok=True)
     data = {"frames of the corpus": store.key, "training songs": split.train, "validation songs": split.valid,
             "number of frames": n_frames}
+    data_key, start = hashlib.sha256(json.dumps(data).encode()).hexdigest(), secrets.token_hex(8)
     plan = {"format": FORMAT, "n_points": len(points), "halving": profile.sweep_halving,
             "space": {name: distribution.as_json() for name, distribution in space.items()},
             "settings": paper.as_json(), **data}
@@ -79,8 +83,7 @@ def search(options, space=SPACE):
     def train(tasks):
         if tasks:
             make_inputs(inputs, run, sorted({point.scaling for point, _ in tasks.values()}), chosen)
-        key = hashlib.sha256(json.dumps(data).encode()).hexdigest()
-        return results(train_point, {name: (folder, inputs, point, epochs, len(store.classes), key)
+        return results(train_point, {name: (folder, inputs, point, epochs, len(store.classes), data_key, start)
                                      for name, (point, epochs) in tasks.items()})
 
     with sole_writer(folder), workers(options.jobs, options.scheduler) as n_workers:
@@ -108,21 +111,20 @@ def agree_on_plan(path, plan):
     DBNError
         The folder's search is another one; says which part of the plan differs.
     """
+    plan = json.loads(json.dumps(plan))  # tuples become lists
     advice = f"choose another --out, or delete the folder {path.parent} to begin anew"
-    old = read_json(path, None)
-    if old is None and path.exists():
-        raise DBNError(f"{path}: cannot be read; {advice}")
-    plan = json.loads(json.dumps(plan))
-    if old is not None:
-        changed = [text for name in plan if name != "n_points" for text in _changes(name, old.get(name), plan[name])]
+    if path.exists():
+        old = read_json(path, None)
+        if not isinstance(old, dict) or set(old) != set(plan):
+            raise DBNError(f"{path}: not the plan of a search by this version; {advice}")
+        changed = [text for name in plan if name != "n_points" for text in _changes(name, old[name], plan[name])]
         if old["n_points"] > plan["n_points"]:
-            changed.append(f"n_points (was {old['n_points']}, now {plan['n_points']})")
+            changed += _changes("n_points", old["n_points"], plan["n_points"])
         if changed:
             raise DBNError(f"{path}: the search here was begun with other values: {'; '.join(changed)}. Give the old "
                            f"ones to go on with it, {advice}")
-    if old != plan:
-        with disk_errors(path), atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(plan, indent=1) + "\n")
+    with disk_errors(path), atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(plan, indent=1) + "\n")
 
 
 def _changes(name, old, new):
@@ -158,9 +160,9 @@ def cost(n_frames, point, first, last):
 
 
 def _announce(seconds, n_workers):
-    minutes = math.ceil(seconds / 60)
-    print(f"about {minutes} min with {n_workers} process(es), by an estimate; stopped, the same command goes on",
-          flush=True)
+    if seconds:
+        print(f"about {math.ceil(seconds / 60)} min with {n_workers} process(es), by an estimate; stopped, the same "
+              "command goes on", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,46 @@
+"""A search of seconds for the tests: one graph shape, a few hundred frames of the smoke corpus."""
+import json
+import sys
+from pathlib import Path
+
+from experiments import sweep
+from experiments.options import parse
+from experiments.space import Choice, LogUniform
+
+SPACE = {"layers": Choice(1), "units": Choice(4, 8, 12), "pretrain_lr": LogUniform(1e-3, 1e-1),
+         "finetune_lr": LogUniform(1e-2, 1.0), "pretrain_epochs": Choice(0, 1), "batch_size": Choice(10, 20)}
+
+
+def folder_like(smoke_run, out):
+    """A results folder with the corpus and the frames of another."""
+    out.mkdir(parents=True)
+    for name in ("corpus", "frames"):
+        (out / name).symlink_to(smoke_run / name)
+    return out
+
+
+def options(out, *arguments, points=6):
+    """Of a search of `points` points with three rungs of 1, 3 and 9 epochs, in one process."""
+    return parse("", ["--profile", "smoke", "--out", str(out), "--jobs", "1", "--sweep-points", str(points),
+                      "--sweep-epochs", "9", "--sweep-frames", "300", "--sweep-valid-frames", "200",
+                      "--hidden-layers-sizes", "6", "--finetune-lr", "0.3", *arguments], sweep.OWN_OPTIONS)
+
+
+def records(folder):
+    """The records in a search's folder, by file name, without what no two runs share: times."""
+    found = {}
+    for path in sorted((Path(folder) / "points").glob("*.json")):
+        record = json.loads(path.read_text())
+        for entry in [record, *record["history"]]:
+            del entry["seconds"]
+        found[path.name] = record
+    return found
+
+
+def inodes(folder):
+    """By file name, which file each record is: another one after the record was written again."""
+    return {path.name: path.stat().st_ino for path in (Path(folder) / "points").glob("*.json")}
+
+
+if __name__ == "__main__":
+    sweep.search(options(*sys.argv[1:]), SPACE)
