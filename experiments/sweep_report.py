@@ -23,7 +23,7 @@ STATUSES = {"finished": "trained to their end", "halved": "stopped early by succ
             "diverged": "diverged", "failed": "failed"}
 
 # fields of a record that are used here: what the search must write
-FIELDS = ("point", "settings", "status", "stopped", "epochs", "best_error", "best_epoch", "history", "seconds",
+FIELDS = ("point", "settings", "status", "stopped", "epochs", "error", "best_error", "best_epoch", "history", "seconds",
           "n_parameters")
 
 LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
@@ -233,6 +233,10 @@ def _remarks(result):
     ends = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts.get(status)]
     remarks.append(f"Of {result['n_points']} points: {', '.join(ends)}"
                    + (f"; {counts['missing']} not done yet." if counts["missing"] else "."))
+    failed = [row for row in result["rows"] if row["status"] == "failed"]
+    if failed:
+        remarks.append(f"Point {failed[0]['point']} failed with “{failed[0]['error']}”"
+                       + (f", {len(failed) - 1} others are in sweep.json." if failed[1:] else "."))
     if result["points_an_hour"]:
         remarks.append(f"Together the points took {result['points_seconds']:,.0f} s: "
                        f"{result['points_an_hour']:,.0f} points an hour in each process.")

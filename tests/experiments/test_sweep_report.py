@@ -158,6 +158,12 @@ def test_little_to_report(out, points, paper):
     assert (out / "sweep-learning.png").exists() and (out / "sweep-marginals.png").exists()
 
 
+def test_failures_are_named(out):
+    write_records(out, [record(0, [0.5]), record(1, status="failed") | {"error": "MemoryError: no room"}])
+    write_report(out)
+    assert "1 failed. Point 1 failed with “MemoryError: no room”." in (out / "sweep.md").read_text()
+
+
 def test_nothing_to_report(out):
     write_records(out, [], record("paper", [0.5]))
     with pytest.raises(DBNError, match="no point yet(.|\n)*experiments.sweep --profile smoke"):
