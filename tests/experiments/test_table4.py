@@ -10,12 +10,14 @@ from scipy.stats import wilcoxon
 
 from dbn.aggregate import aggregate
 from dbn.audio import dft_magnitudes, load_audio
-from dbn.autotag import TagResults, TagScore, evaluate_tags
+from dbn.autotag import TagResults, TagScore, evaluate_tags, train_tags
+from dbn.cli import main
 from dbn.datasets import majorminer
 from dbn.mfcc import mfcc
 from dbn.mim import mim_features
 from dbn.model_io import load_model
-from experiments import figure3, paper, tag_features, table1, table4, tagging
+from dbn.tagger import load_tagger
+from experiments import figure3, paper, tag_features, table1, table4, tagger, tagging
 from experiments.options import run_script
 from experiments.tag_features import ROWS
 
@@ -114,12 +116,42 @@ def test_second_run_and_figure_compute_nothing_again(made, monkeypatch):
                                 if path.parent.name in ("tagging", "audio", "tagged") or "seed-0" in path.parts}
     monkeypatch.setattr(tag_features, "features_of", lambda *_, **__: pytest.fail("computed again"))
     monkeypatch.setattr(tagging, "evaluate_tags", lambda *_, **__: pytest.fail("evaluated again"))
+    monkeypatch.setattr(tagger, "train_tags", lambda *_, **__: pytest.fail("trained again"))
     table4.main(arguments(made))
     figure3.main(arguments(made))
     assert {path: files(made)[path] for path in kept if path.name != "split.csv"} == {
         path: stamp for path, stamp in kept.items() if path.name != "split.csv"}
     assert read(made)["rows"] == before["rows"] and read(made)["seconds"] == before["seconds"]
     assert (made / "figure3.png").read_bytes()[:4] == b"\x89PNG" and (made / "figure3.pdf").stat().st_size > 5000
+
+
+def test_the_tagger_that_is_left(made, model_path, capsys):
+    """Table 4's network and accuracies, and SVMs of all clips by the library alone; the command line reads it."""
+    result, kept, model = read(made), load_tagger(made / "tagger.npz"), load_model(model_path)
+    assert {name: (measure.accuracy, measure.n_test) for name, measure in zip(kept.names, kept.measures)} == {
+        name: (accuracy, result["tags"][name]["n_test"]) for name, accuracy in result["rows"][0]["tags"].items()}
+    assert kept.synthetic == ["network", "tags"]
+    for ours, theirs in zip(kept.model.weights, model.weights):
+        np.testing.assert_array_equal(ours, theirs)
+    corpus = majorminer.load(made / "tagged" / "clips.tsv", made / "tagged" / "audio")
+    features = [windows(np.hstack(model.activations(dft_magnitudes(load_audio(clip.path))))) for clip in corpus.clips]
+    tags = corpus.matrix[:, [corpus.tags.index(name) for name in kept.names]]
+    svms = train_tags(features, tags, [clip.artist for clip in corpus.clips], seed=0)
+    for ours, theirs in zip(kept.svms, svms):
+        np.testing.assert_array_equal(kept.windows[ours.support], np.concatenate(features)[theirs.support])
+        np.testing.assert_array_equal(ours.coefficients, theirs.coefficients)
+    assert main(["tag", str(made / "tagger.npz"), str(corpus.clips[0].path), "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    assert [values[name] for name in kept.names] == pytest.approx(
+        kept.decision_values(features[0]).mean(axis=0), abs=1e-4)
+
+
+def test_a_damaged_tagger_is_made_again(made):
+    path = made / "tagger.npz"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:1000])
+    table4.main(arguments(made))
+    assert path.read_bytes() == whole
 
 
 def test_another_place_with_two_jobs_same_numbers(made, tmp_path, model_path):
