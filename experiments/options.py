@@ -10,7 +10,7 @@ from dbn.errors import DBNError
 from dbn.options import add_options, checked_jobs
 from dbn.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
-from experiments.winner import TAKEN, read_winner
+from experiments.winner import OF_PROFILE, TAKEN, read_winner
 
 STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
 
@@ -100,8 +100,8 @@ def _take_winner(options, given):
     for name in TAKEN:
         if name in given:
             raise DBNError(f"--from-sweep and --{name.replace('_', '-')} both say what the network is: give one")
-    run = {"dataset": options.dataset, "profile": options.profile_name, "split": options.profile.split,
-           "seed": options.seed, "repeats": options.repeats}
+    run = {"dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
+           "repeats": options.repeats} | {name: getattr(options.profile, name) for name in OF_PROFILE}
     search = command("sweep", [argument for argument in options.argv if argument != "--from-sweep"])
     settings, about = read_winner(options.out, search, run)
     scaling = settings.pop("scaling")

@@ -11,7 +11,8 @@ NOT_TAKEN = ("seed", "finetune_epochs", "patience", "shard_frames")
 TAKEN = ("scaling", *(field.name for field in fields(TrainingSettings) if field.name not in NOT_TAKEN))
 
 # must be as in the search: the winner of other songs may have been chosen by what are test songs here
-SAME = ("dataset", "profile", "split", "seed")
+OF_PROFILE = ("split", "clips_per_genre", "clip_seconds")
+SAME = ("dataset", "profile", *OF_PROFILE, "seed")
 DRAWN_SPLITS = ("class", "artist")  # other songs with every seed
 
 
@@ -45,7 +46,7 @@ def read_winner(out, search, run):
         about = {"n_points": result["n_points"]}
         missing, winner = result["counts"]["missing"], result["winner"]
         made_with = {name: result[name] for name in ("dataset", "profile", "seed")} | {
-            "split": result["settings"]["split"]}
+            name: result["settings"][name] for name in OF_PROFILE}
         if winner is not None:
             about |= {name: winner[name] for name in ("point", "best_error")}
             settings = {name: winner["settings"][name] for name in TAKEN}
@@ -68,7 +69,8 @@ def _check_songs(path, made_with, run):
     is_drawn = run["split"] in DRAWN_SPLITS
     for name in SAME if is_drawn else SAME[:-1]:
         if run[name] != made_with[name]:
-            raise DBNError(f"--from-sweep: {path} was made with --{name} {made_with[name]}, and this is --{name} "
+            option = f"--{name.replace('_', '-')}"
+            raise DBNError(f"--from-sweep: {path} was made with {option} {made_with[name]}, and this is {option} "
                            f"{run[name]}: its winner was chosen for other songs; give the same, or make another search "
                            "in another --out")
     if is_drawn and run["repeats"] > 1:

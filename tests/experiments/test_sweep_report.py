@@ -326,6 +326,7 @@ def test_tables_of_the_winner(swept):
     (["--finetune-lr", "0.3"], "--from-sweep and --finetune-lr both"),
     (["--scaling", "max"], "--from-sweep and --scaling both"),
     (["--seed", "1"], "sweep.json was made with --seed 0, and this is --seed 1"),
+    (["--clips-per-genre", "5"], "made with --clips-per-genre 6, and this is --clips-per-genre 5"),
     (["--split", "artist"], "made with --split class"),
     (["--profile", "demo"], "made with --profile smoke"),
     (["--repeats", "2"], "one seed")])
@@ -335,7 +336,7 @@ def test_options_that_do_not_go_with_the_winner(write_result, arguments, message
 
 
 def test_a_split_that_is_not_drawn_may_be_repeated(write_result):
-    out = write_result(settings={"split": "sturm"})
+    out = write_result(settings=vars(PROFILES["smoke"]) | {"split": "sturm", "training": None})
     options = parse("", smoke(out, "--from-sweep", "--split", "sturm", "--seed", "2", "--repeats", "3"))
     assert options.winner["point"] == 0
 
