@@ -136,7 +136,7 @@ def _add_extract_parser(subparsers):
 
 
 def _add_info_parser(subparsers):
-    parser = _add_parser(subparsers, "info", run_info, "show a model's layers, classes, frames, training and tags", _INFO)
+    parser = _add_parser(subparsers, "info", run_info, "show a model's layers, classes, frames, training, tags", _INFO)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
 
 
