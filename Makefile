@@ -3,6 +3,9 @@
 #   make test        set up, then flake8 and the tests
 # and a third one runs the notebooks in place, on what the first has made:
 #   make notebooks
+# Speed and memory of every part, against their targets, in about twenty minutes; PyTorch is compared where installed:
+#   make bench
+#
 # The model that ships with the package is the embedded corpus's, made again by
 #   make model
 #
@@ -28,7 +31,7 @@ EXPERIMENTS := table1 table2 table3 figure1 figure2 $(TAGGING) report
 # what `reproduce` leaves out: only the synthetic corpus has both genres and tags
 LEFT_OUT     = $(if $(filter synthetic,$(DATASET)),,$(TAGGING))
 
-.PHONY: help setup reproduce notebooks test lint model clean $(EXPERIMENTS)
+.PHONY: help setup reproduce notebooks test lint model bench clean $(EXPERIMENTS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -61,6 +64,9 @@ notebooks: $(BIN)/.dbn-test
 
 model: setup
 	$(BIN)/python -m experiments.ship_model --jobs $(JOBS)
+
+bench: setup
+	$(BIN)/python -m experiments.bench $(if $(OUT),--out "$(OUT)") $(ARGS)
 
 lint: $(BIN)/.dbn-test
 	$(BIN)/flake8

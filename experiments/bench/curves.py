@@ -1,0 +1,86 @@
+"""Cost of fine-tuning against the width of the layers and the size of a minibatch, and the picture of all curves."""
+from functools import partial
+
+import numpy as np
+
+from experiments.bench.common import alternate
+from experiments.bench.library import FINETUNE_LR, Library, frames
+from experiments.bench.runs import counted
+from experiments.pictures import plt, save
+
+
+def width_curve(sizes, batch_size=20):
+    """For each number of units of the three layers: ``units``, ``n_weights``, ``seconds`` for a million frames."""
+    x, y = frames(sizes.call_frames)
+    order = np.random.default_rng(1).permutation(len(x) // 4)  # a thousand units cost a hundred times as much as 25
+    points = []
+    for units in sizes.units:
+        library = Library(x, y, (units,) * 3)
+        seconds = _seconds_a_million(library, order, batch_size, sizes, f"{units} units")
+        points.append({"units": units, "n_weights": sum(param.size for param in library.params), "seconds": seconds})
+    return points
+
+
+def minibatch_curve(sizes):
+    """For each size of minibatch: ``batch_size`` and ``seconds`` for a million frames."""
+    x, y = frames(sizes.call_frames)
+    library = Library(x, y)
+    order = np.random.default_rng(1).permutation(len(x))
+    return [{"batch_size": batch_size,
+             "seconds": _seconds_a_million(library, order, batch_size, sizes, f"minibatch {batch_size}")}
+            for batch_size in sizes.batch_sizes]
+
+
+def _seconds_a_million(library, order, batch_size, sizes, description):
+    """Median of the rounds."""
+    train = partial(library.finetuning(), order, batch_size, FINETUNE_LR)
+    seconds = alternate({"library": train}, sizes.slow_rounds, description)["library"]
+    return float(np.median(seconds)) * 1e6 / len(order)
+
+
+def draw(path, curves):
+    """Cost against size, a panel for each measure.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Without suffix; a PNG is written.
+    curves : dict
+        ``clips`` of :func:`experiments.bench.runs.run_rows`, ``units`` of :func:`width_curve`, ``batch_sizes`` of
+        :func:`minibatch_curve`: those that were measured.
+    """
+    panels = []
+    if "clips" in curves:
+        runs = curves["clips"]
+        seconds = {"pre-training of all layers": [sum(np.median(counted(layer)) for layer in run["pretrain"])
+                                                  for run in runs],
+                   "fine-tuning, with validation": [np.median(counted(run["finetune"])) for run in runs]}
+        memory = {"training process": [run["peak_bytes"] / 1e9 for run in runs]}
+        clips, label = [run["clips"] for run in runs], "clips, half of them for training"
+        panels += [(label, "seconds an epoch", clips, seconds, True), (label, "peak memory (GB)", clips, memory, False)]
+    for name, size, label, proportional in (("units", "n_weights", "weights, three layers of equal width", True),
+                                            ("batch_sizes", "batch_size", "frames of a minibatch", False)):
+        if name in curves:
+            panels.append((label, "seconds for a million frames", [point[size] for point in curves[name]],
+                           {"fine-tuning": [point["seconds"] for point in curves[name]]}, proportional))
+    figure, grid = plt.subplots(-(-len(panels) // 2), 2, figsize=(9, 1 + 3 * -(-len(panels) // 2)), squeeze=False,
+                                layout="constrained")
+    for axes, panel in zip(grid.flat, panels):
+        _panel(axes, *panel)
+    save(figure, path)
+
+
+def _panel(axes, x_label, y_label, x, lines, proportional):
+    """Lines over a logarithmic axis; where cost should be in proportion, beside the line that would be."""
+    for label, y in lines.items():
+        drawn, = axes.plot(x, y, marker="o", markersize=4, label=label)
+        if proportional:
+            axes.plot(x, np.array(x) * y[-1] / x[-1], linestyle=":", color=drawn.get_color())
+    axes.set(xscale="log", xlabel=x_label, ylabel=y_label, title="dotted: in proportion" if proportional else "")
+    axes.set_xticks(x, [f"{value:,}" for value in x], rotation=30, fontsize=8)
+    axes.minorticks_off()
+    if proportional:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(0, 1.2 * max(max(y) for y in lines.values()))
+    axes.legend(fontsize=8)

@@ -1,0 +1,133 @@
+"""Training runs at the size of a corpus, each in a process of its own: seconds an epoch and peak memory.
+
+The corpus is a store of a few clips of noise whose songs are repeated: for the network an epoch over a song named ten
+times is the same work as one over ten songs. Run as a script this module is one such run, whose numbers it prints.
+"""
+import json
+import resource
+import subprocess
+import sys
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import numpy as np
+
+import experiments
+from dbn.frames import FrameSet, FrameStore
+from dbn.scaling import Scaling
+from dbn.settings import TrainingSettings
+from dbn.training import train
+from experiments.bench.common import row
+from experiments.bench.extraction import noise_corpus
+
+PAPER_PRETRAIN_EPOCHS, PAPER_FINETUNE_EPOCHS = 5, 474  # Table 1
+REPEATED_CLIPS = 100
+
+
+def run_rows(sizes, folder):
+    """Runs at every size of corpus.
+
+    Returns
+    -------
+    rows : list of dict
+        The paper's model, and the memory.
+    curve : list of dict
+        For each run ``clips``, ``n_frames`` (of the training songs) and what :func:`measure` prints.
+    """
+    corpus = noise_corpus(folder / "repeated", min(REPEATED_CLIPS, sizes.paper_clips), sizes.clip_seconds)
+    store = FrameStore.build(corpus, folder / "repeated-store", jobs=2)
+    curve = []
+    for n_clips in sizes.corpus_clips:
+        # a larger corpus than the paper's gives a steadier time an epoch
+        finetune_epochs = sizes.finetune_epochs if n_clips <= sizes.paper_clips else -(-sizes.finetune_epochs // 2)
+        print(f"training on {n_clips:,} clips", file=sys.stderr, flush=True)
+        curve.append({"clips": n_clips} | in_fresh_process(
+            "experiments.bench.runs", store.path, n_clips, sizes.pretrain_epochs, finetune_epochs))
+    [paper] = [run for run in curve if run["clips"] == sizes.paper_clips]
+    return [_paper_row(paper), *(_memory_row(run) for run in (paper, curve[-1])), _growth_row(paper, curve[-1])], curve
+
+
+def in_fresh_process(module, *arguments):
+    """What ``python -m module arguments`` prints as JSON, in a process that has imported nothing yet."""
+    root = Path(experiments.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], cwd=root, check=True,
+                          stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout)
+
+
+def counted(seconds):
+    """Of the epochs of one stage all but the first, which also loads and compiles, where there are others."""
+    return seconds[1:] or seconds
+
+
+def _paper_row(run):
+    pretraining = sum(np.median(counted(seconds)) for seconds in run["pretrain"])
+    epochs = np.array(counted(run["finetune"]))
+    minutes = (run["scaling"] + PAPER_PRETRAIN_EPOCHS * pretraining + PAPER_FINETUNE_EPOCHS * epochs) / 60
+    work = f"the paper's chosen model, 5 + 474 epochs over {run['n_frames']:,} frames, one core"
+    note = (f"extrapolated from {len(epochs)} epochs of fine-tuning, median {np.median(epochs):.2f} s with validation, "
+            f"and an epoch of pre-training of all layers in {pretraining:.1f} s; the paper: 104 hours")
+    return row(work, "", minutes, "min", 14.0, at_most=True, note=note)
+
+
+def _memory_row(run):
+    return row(f"memory for training on {run['n_frames']:,} frames", "", [run["peak_bytes"] / 1e9], "GB", 1.5,
+               at_most=True, note="peak resident memory of the process; validation and pre-training included")
+
+
+def _growth_row(paper, largest):
+    seconds_a_frame = [np.array(counted(run["finetune"])) / run["n_frames"] for run in (paper, largest)]
+    return row(f"an epoch over {largest['n_frames']:,} frames, seconds a frame", f"{paper['n_frames']:,} frames",
+               seconds_a_frame[1] / np.median(seconds_a_frame[0]), "times as long",
+               note="fine-tuning with validation; 1 means that cost grows in proportion to the data")
+
+
+def measure(store_path, n_clips, pretrain_epochs, finetune_epochs):
+    """One run of :func:`dbn.training.train`, as :mod:`dbn.fitting` makes it.
+
+    Parameters
+    ----------
+    store_path : path
+        A :class:`dbn.frames.FrameStore`; its songs are repeated as often as need be.
+    n_clips : int
+        Half of them are training songs, a fifth validation songs (paper §4.1).
+    pretrain_epochs, finetune_epochs : int
+
+    Returns
+    -------
+    dict
+        ``n_frames`` of the training songs; ``scaling``, the seconds of fitting it; ``pretrain``, a list for each layer
+        of each epoch's seconds; ``finetune``, the same without layers; ``peak_bytes``.
+    """
+    store = FrameStore.open(store_path)
+    names = cycle(song.name for song in store.songs)
+    train_set, valid_set = (FrameSet.from_store(store, list(islice(names, max(1, n)))) for n in
+                            (n_clips // 2, n_clips // 5))
+    began = time.perf_counter()
+    scaling = Scaling("minmax").fit(x for x, _ in train_set.blocks())
+    scaling_seconds = time.perf_counter() - began
+    settings = TrainingSettings(pretrain_epochs=pretrain_epochs, finetune_epochs=finetune_epochs)
+    history = train(train_set.with_scaling(scaling), valid_set.with_scaling(scaling), len(store.classes),
+                    settings).history
+    layers = range(1, 1 + len(settings.hidden_layers_sizes))
+    return {"n_frames": train_set.n_frames, "scaling": scaling_seconds,
+            "pretrain": [[record["seconds"] for record in history if record.get("layer") == layer] for layer in layers],
+            "finetune": [record["seconds"] for record in history if record["stage"] == "finetune"],
+            "peak_bytes": peak_memory()}
+
+
+def peak_memory():
+    """Largest resident memory that this process has had, in bytes."""
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:  # not Linux
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    # getrusage would count the process that started this one, which may have been larger
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
+
+
+if __name__ == "__main__":
+    path, *numbers = sys.argv[1:]
+    print(json.dumps(measure(path, *map(int, numbers))))
