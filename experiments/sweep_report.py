@@ -211,11 +211,17 @@ def as_markdown(result):
     shown = result["shown"]
     columns = [name for name in shown[0] if name != "name"] if shown else []
     cells = [[row["name"], *("" if row[name] is None else value_text(row[name]) for name in columns)] for row in shown]
-    songs = result["n_songs"]
+    songs, settings = result["n_songs"], result["settings"]
+    training = _frames_text(settings["sweep_frames"], f"{songs['train']} songs")
+    validation = _frames_text(settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
     return (f"## {TITLE}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
-            f"{result['n_points']} points drawn at random with seed {result['seed']}, trained on {songs['train']} "
-            f"songs and ranked by the share of wrong frames of {songs['valid']} validation songs. The {songs['test']} "
-            f"test songs were not looked at.\n\n{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
+            f"{result['n_points']} points drawn at random with seed {result['seed']}, trained on {training} and ranked "
+            f"by their share of wrong frames among {validation}. The {songs['test']} test songs were not looked at.\n\n"
+            f"{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
+
+
+def _frames_text(n_frames, songs):
+    return f"all frames of {songs}" if n_frames is None else f"{n_frames:,} frames, drawn at random, of {songs}"
 
 
 def _remarks(result):

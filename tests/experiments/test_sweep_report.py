@@ -139,6 +139,7 @@ def test_everything_is_written(out, capsys):
     assert last.startswith("| the paper's setting (rank 4) |")
     for part in ("number 4 of 6", "0.0300 above that of the winner, point 1", "3 trained to their end",
                  "1 stopped early by successive halving", "1 diverged", "1,200 points an hour", "Synthetic",
+                 "1,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
                  "The 20 test songs were not looked at"):
         assert part in text
     for name in ("marginals", "learning"):
