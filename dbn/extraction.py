@@ -1,7 +1,7 @@
 """A corpus's frames written to one file by several processes at once.
 
 The headers tell how many frames every song will have, so each song owns a slot of the file before any is decoded, and
-every process writes its songs where they belong: no frames travel between processes, no more than one song is in memory
+every process writes its songs where they belong, block by block: no frames travel between processes, few are in memory
 in each, and the file is the same for any number of them. Songs that turn out shorter or unusable leave gaps, which are
 closed in place.
 """
@@ -11,11 +11,16 @@ import shutil
 import numpy as np
 from tqdm import tqdm
 
-from dbn.audio import dft_magnitudes, expected_length, frame_count, load_audio, require_integer
+from dbn.audio import dft_magnitudes, expected_length, frame_count, require_integer
 from dbn.errors import AudioError
 from dbn.files import disk_errors, flush_to_disk, npy_header
+from dbn.streaming import stream_magnitudes
 
 _COPY_ROWS = 8192
+
+# Written to the disk while the next songs are decoded. Otherwise all of it would wait in memory until the end, and the
+# processors then for the disk.
+_FLUSH_BYTES = 2**26
 
 
 def checked_settings(sample_rate, frame_length, hop_length, window):
@@ -60,9 +65,16 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
     with disk_errors(target, layout.position(starts[-1])):
         _reserve(target, layout.position(starts[-1]))
-        results = _in_parallel(jobs, progress, _write_song, [
-            (file, target, layout.position(start), slot, settings) for file, start, slot in zip(files, starts, slots)])
-        counts, reasons = [count for count, _ in results], [reason for _, reason in results]
+        counts, reasons, n_unflushed = [], [], 0
+        for count, reason in _in_parallel(jobs, progress, _write_song, [
+                (file, target, layout.position(start), slot, settings)
+                for file, start, slot in zip(files, starts, slots)]):
+            counts.append(count)
+            reasons.append(reason)
+            n_unflushed += count
+            if n_unflushed * layout.row_bytes > _FLUSH_BYTES:
+                flush_to_disk(target)
+                n_unflushed = 0
         _close_gaps(target, layout, starts, counts)
         with open(target, "r+b") as file:
             file.write(npy_header(sum(counts), n_columns))
@@ -94,27 +106,28 @@ def _reserve(target, n_bytes):
 
 
 def _in_parallel(jobs, progress, function, arguments):
-    """What `function` returns for each tuple of arguments, in order."""
+    """Yield what `function` returns for each tuple of arguments, in order; the workers need not wait for the caller."""
     import joblib  # not for the command line, which asks this module for its checks alone
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         tasks = (joblib.delayed(function)(*each) for each in arguments)
         results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
-        return list(tqdm(results, total=len(arguments), desc="frames", unit="song", disable=None if progress else True))
+        yield from tqdm(results, total=len(arguments), desc="frames", unit="song", disable=None if progress else True)
 
 
 def _write_song(file, target, position, slot, settings):
     """Runs in a worker: put one file's frames into its slot, return their number and the reason if there are none."""
-    options = dict(settings)
+    n_frames = 0
     try:
-        signal = load_audio(file, options.pop("sample_rate"), min_length=options["frame_length"])
-    except AudioError as error:
+        with open(target, "r+b", buffering=0) as output:
+            for magnitudes in stream_magnitudes(file, **settings):
+                n_frames += len(magnitudes)
+                if n_frames > slot:
+                    raise AudioError(file, "it changed while it was read")
+                _write_at(output.fileno(), magnitudes.data.cast("B"), position)
+                position += magnitudes.nbytes
+    except AudioError as error:  # what is in the slot by now counts as a gap
         return 0, error.reason
-    magnitudes = dft_magnitudes(signal, **options)
-    if len(magnitudes) > slot:
-        return 0, "it changed while it was read"
-    with open(target, "r+b", buffering=0) as output:
-        _write_at(output.fileno(), magnitudes.data.cast("B"), position)
-    return len(magnitudes), None
+    return n_frames, None
 
 
 def _write_at(descriptor, data, position):

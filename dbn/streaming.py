@@ -9,12 +9,16 @@ import math
 import numpy as np
 
 from dbn.aggregate import window_bounds
-from dbn.audio import (FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes, frame_count, mono_blocks,
+from dbn.audio import (FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes, mono_blocks,
                        require_integer, require_length)
 
-# Of the file's own samples read at once: 4 MB of 44,100 Hz stereo. A second or more at least holds a whole period of
-# the resampling filter's phases at any pair of rates.
-BLOCK_SECONDS = 10.0
+# Of the file's own samples read at once: a corpus's clip as a whole, 11 MB of 44,100 Hz stereo. A second or more at
+# least holds a whole period of the resampling filter's phases at any pair of rates.
+BLOCK_SECONDS = 32.0
+
+# Whole groups of those that are transformed at once, so that the magnitudes are the same as in the whole signal. Their
+# memory is used again for the next ones; a clip's whole spectrum would go back to the system and be asked for anew.
+BLOCK_FRAMES = 4 * SPECTRUM_BLOCK
 
 
 def stream_signal(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH, seconds=BLOCK_SECONDS):
@@ -50,7 +54,7 @@ def stream_signal(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH, second
 
 def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, window=None,
                       seconds=BLOCK_SECONDS):
-    """The DFT magnitudes of a whole file (paper §4.1), in blocks of frames.
+    """The DFT magnitudes of a whole file (paper §4.1), in blocks of 512 frames.
 
     Parameters
     ----------
@@ -63,24 +67,23 @@ def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, 
     Yields
     ------
     ndarray of float32 [shape=(m, frame_length // 2 + 1)]
-        The next m frames; the number varies.
+        The next m frames; fewer than 512 only at the end.
 
     Raises
     ------
     AudioError
         See :func:`stream_signal`.
     """
+    block_length = (BLOCK_FRAMES - 1) * hop_length + frame_length
     pending, skip = np.empty(0, dtype=np.float32), 0
     for block in stream_signal(path, sample_rate, frame_length, seconds):
         pending = np.concatenate([pending, block]) if len(pending) else block
         dropped = min(skip, len(pending))
         pending, skip = pending[dropped:], skip - dropped
-        # spectra are computed in groups; whole groups are the same ones as in the whole signal
-        n = frame_count(len(pending), frame_length, hop_length) // SPECTRUM_BLOCK * SPECTRUM_BLOCK
-        if n:
-            yield dft_magnitudes(pending[:(n - 1) * hop_length + frame_length], frame_length, hop_length, window)
-            skip = max(0, n * hop_length - len(pending))  # a hop longer than a frame may end after the block
-            pending = pending[n * hop_length:]
+        while len(pending) >= block_length:
+            yield dft_magnitudes(pending[:block_length], frame_length, hop_length, window)
+            skip = max(0, BLOCK_FRAMES * hop_length - len(pending))  # a hop longer than a frame may end after the block
+            pending = pending[BLOCK_FRAMES * hop_length:]
     if len(pending) >= frame_length:
         yield dft_magnitudes(pending, frame_length, hop_length, window)
 

@@ -15,11 +15,12 @@ import soundfile
 
 import dbn.extraction
 import dbn.frames
-from dbn.audio import dft_magnitudes, load_audio
+from dbn.audio import FRAME_LENGTH, dft_magnitudes, load_audio
 from dbn.datasets import Corpus, Track
 from dbn.errors import DatasetError, DBNError
 from dbn.frames import FrameSet, FrameStore, write_rows
 from dbn.scaling import Scaling
+from dbn.streaming import BLOCK_FRAMES
 
 RATE = 22050
 
@@ -103,6 +104,36 @@ def test_gaps_of_bad_files_are_closed(corpus, cache, bad, copy_rows, monkeypatch
     assert store.skipped_names == {corpus.tracks[i].name for i in bad}
     assert [file for file, _ in store.skipped] == ["notes.txt"] + [str(corpus.tracks[i].path) for i in bad]
     assert all("NaN" in why for _, why in store.skipped[1:])
+
+
+def test_a_song_refused_after_its_first_frames_were_written_leaves_a_gap(corpus, cache):
+    soundfile.write(corpus.tracks[2].path, np.full(RATE // 2, 0.25), RATE)  # that it is silent shows at its end
+    store = FrameStore.build(corpus, cache, hop_length=16)
+    assert store.settings["hop_length"] * BLOCK_FRAMES < RATE // 2 - FRAME_LENGTH
+    good = corpus.tracks[:2] + corpus.tracks[3:]
+    expected = [dft_magnitudes(load_audio(track.path), hop_length=16) for track in good]
+    np.testing.assert_array_equal(store.frames, np.concatenate(expected))
+    assert store.skipped_names == {"clip.002"} and "silent" in store.skipped[1][1]
+
+
+def test_a_song_that_grew_since_its_header_was_read_does_not_touch_the_next(corpus, cache, monkeypatch):
+    expected_frames = dbn.extraction._expected_frames
+    monkeypatch.setattr(dbn.extraction, "_expected_frames",
+                        lambda file, settings: expected_frames(file, settings) - (file == corpus.tracks[2].path))
+    store = FrameStore.build(corpus, cache)
+    expected = [dft_magnitudes(load_audio(track.path)) for track in corpus.tracks[:2] + corpus.tracks[3:]]
+    np.testing.assert_array_equal(store.frames, np.concatenate(expected))
+    assert store.skipped[1:] == [(str(corpus.tracks[2].path), "it changed while it was read")]
+
+
+def test_flushing_as_it_goes_changes_nothing(corpus, cache, monkeypatch):
+    store = FrameStore.build(corpus, cache / "once")
+    flushed = []
+    longest = max(song.stop - song.start for song in store.songs)
+    monkeypatch.setattr(dbn.extraction, "_FLUSH_BYTES", 2 * longest * 4 * 513)
+    monkeypatch.setattr(dbn.extraction, "flush_to_disk", flushed.append)
+    assert contents(FrameStore.build(corpus, cache / "often")) == contents(store)
+    assert len(flushed) == 2 + 1  # after three songs each, and at the end
 
 
 def test_every_kind_of_bad_file_is_named_with_its_reason(corpus, cache):
@@ -239,8 +270,8 @@ from dbn.datasets import Corpus, Track
 from dbn.frames import FrameStore
 
 def main(folder, cache, n_clips, delay):
-    load = dbn.extraction.load_audio
-    dbn.extraction.load_audio = lambda *args, **options: time.sleep(delay) or load(*args, **options)
+    stream = dbn.extraction.stream_magnitudes
+    dbn.extraction.stream_magnitudes = lambda *args, **options: time.sleep(delay) or stream(*args, **options)
     tracks = tuple(Track(p.stem, p, "a") for p in sorted(Path(folder).glob("*.wav"))[:int(n_clips)])
     store = FrameStore.build(Corpus("folder", ("a",), tracks), cache)
     print(len(store.songs), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)

@@ -50,7 +50,7 @@ def patch(owner, name, after, condition=lambda *arguments: True):
     setattr(owner, name, replacement)
 
 if moment == "song":
-    patch(dbn.extraction, "load_audio", after=True)
+    patch(dbn.extraction, "stream_magnitudes", after=True)
 elif moment == "epoch":
     patch(Checkpoint, "finish_epoch", after=True)
 elif moment in ("unnamed", "named"):
