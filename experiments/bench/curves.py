@@ -5,37 +5,33 @@ import numpy as np
 
 from experiments.bench.common import alternate
 from experiments.bench.library import FINETUNE_LR, Library, frames
-from experiments.bench.runs import counted
 from experiments.pictures import plt, save
 
 
-def width_curve(sizes, batch_size=20):
+def width_curve(sizes):
     """For each number of units of the three layers: ``units``, ``n_weights``, ``seconds`` for a million frames."""
     x, y = frames(sizes.call_frames)
     order = np.random.default_rng(1).permutation(len(x) // 4)  # a thousand units cost a hundred times as much as 25
-    points = []
-    for units in sizes.units:
-        library = Library(x, y, (units,) * 3)
-        seconds = _seconds_a_million(library, order, batch_size, sizes, f"{units} units")
-        points.append({"units": units, "n_weights": sum(param.size for param in library.params), "seconds": seconds})
-    return points
+    libraries = {units: Library(x, y, (units,) * 3) for units in sizes.units}
+    trainers = {units: partial(library.finetuning(), order, 20, FINETUNE_LR) for units, library in libraries.items()}
+    seconds = _seconds_a_million(trainers, len(order), sizes, "widths")
+    return [{"units": units, "n_weights": sum(param.size for param in libraries[units].params),
+             "seconds": seconds[units]} for units in sizes.units]
 
 
 def minibatch_curve(sizes):
     """For each size of minibatch: ``batch_size`` and ``seconds`` for a million frames."""
     x, y = frames(sizes.call_frames)
-    library = Library(x, y)
-    order = np.random.default_rng(1).permutation(len(x))
-    return [{"batch_size": batch_size,
-             "seconds": _seconds_a_million(library, order, batch_size, sizes, f"minibatch {batch_size}")}
-            for batch_size in sizes.batch_sizes]
+    order, train = np.random.default_rng(1).permutation(len(x)), Library(x, y).finetuning()
+    trainers = {batch_size: partial(train, order, batch_size, FINETUNE_LR) for batch_size in sizes.batch_sizes}
+    seconds = _seconds_a_million(trainers, len(order), sizes, "minibatches")
+    return [{"batch_size": batch_size, "seconds": seconds[batch_size]} for batch_size in sizes.batch_sizes]
 
 
-def _seconds_a_million(library, order, batch_size, sizes, description):
-    """Median of the rounds."""
-    train = partial(library.finetuning(), order, batch_size, FINETUNE_LR)
-    seconds = alternate({"library": train}, sizes.slow_rounds, description)["library"]
-    return float(np.median(seconds)) * 1e6 / len(order)
+def _seconds_a_million(trainers, n_frames, sizes, description):
+    """Median of the rounds for each point of a curve, the points taking turns."""
+    seconds = alternate(trainers, sizes.slow_rounds, description)
+    return {point: float(np.median(values)) * 1e6 / n_frames for point, values in seconds.items()}
 
 
 def draw(path, curves):
@@ -52,9 +48,8 @@ def draw(path, curves):
     panels = []
     if "clips" in curves:
         runs = curves["clips"]
-        seconds = {"pre-training of all layers": [sum(np.median(counted(layer)) for layer in run["pretrain"])
-                                                  for run in runs],
-                   "fine-tuning, with validation": [np.median(counted(run["finetune"])) for run in runs]}
+        seconds = {"pre-training of all layers": [run["pretrain_seconds"] for run in runs],
+                   "fine-tuning, with validation": [run["finetune_seconds"] for run in runs]}
         memory = {"training process": [run["peak_bytes"] / 1e9 for run in runs]}
         clips, label = [run["clips"] for run in runs], "clips, half of them for training"
         panels += [(label, "seconds an epoch", clips, seconds, True), (label, "peak memory (GB)", clips, memory, False)]

@@ -4,6 +4,7 @@ from functools import partial
 
 import joblib
 import numpy as np
+import scipy.fft
 import soundfile
 
 from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
@@ -21,7 +22,7 @@ RECORDINGS = (("WAV, 22,050 Hz mono", ".wav", SAMPLE_RATE, 1, 2000.0),
               ("FLAC, 22,050 Hz mono", ".flac", SAMPLE_RATE, 1, None),
               ("WAV, 44,100 Hz stereo", ".wav", 2 * SAMPLE_RATE, 2, None))
 
-STORE, DECODING, REMOVAL = "frame store", "decode + rfft alone, two processes", "removal of the store"
+STORE, DECODING, REMOVAL = "frame store", "decode + rfft (SciPy) alone, two processes", "removal of the store"
 
 
 def write_noise(path, seconds, rng, rate=SAMPLE_RATE, channels=1):
@@ -79,4 +80,5 @@ def _decode_all(paths):
 
 def _decode(path):
     signal, _ = soundfile.read(path, dtype="float32")
-    np.fft.rfft(np.lib.stride_tricks.sliding_window_view(signal, FRAME_LENGTH)[::HOP_LENGTH])
+    # several times as fast as NumPy's
+    scipy.fft.rfft(np.lib.stride_tricks.sliding_window_view(signal, FRAME_LENGTH)[::HOP_LENGTH])

@@ -33,7 +33,8 @@ def run_rows(sizes, folder):
     rows : list of dict
         The paper's model, and the memory.
     curve : list of dict
-        For each run ``clips``, ``n_frames`` (of the training songs) and what :func:`measure` prints.
+        For each run ``clips`` (all songs), ``pretrain_seconds`` and ``finetune_seconds`` (the median epoch's, of all
+        layers together and with validation) and what :func:`measure` gives.
     """
     corpus = noise_corpus(folder / "repeated", min(REPEATED_CLIPS, sizes.paper_clips), sizes.clip_seconds)
     store = FrameStore.build(corpus, folder / "repeated-store", jobs=2)
@@ -42,8 +43,10 @@ def run_rows(sizes, folder):
         # a larger corpus than the paper's gives a steadier time an epoch
         finetune_epochs = sizes.finetune_epochs if n_clips <= sizes.paper_clips else -(-sizes.finetune_epochs // 2)
         print(f"training on {n_clips:,} clips", file=sys.stderr, flush=True)
-        curve.append({"clips": n_clips} | in_fresh_process(
-            "experiments.bench.runs", store.path, n_clips, sizes.pretrain_epochs, finetune_epochs))
+        run = in_fresh_process("experiments.bench.runs", store.path, n_clips, sizes.pretrain_epochs, finetune_epochs)
+        seconds = {"pretrain_seconds": sum(np.median(_counted(layer)) for layer in run["pretrain"]),
+                   "finetune_seconds": np.median(_counted(run["finetune"]))}
+        curve.append({"clips": n_clips} | seconds | run)
     [paper] = [run for run in curve if run["clips"] == sizes.paper_clips]
     return [_paper_row(paper), *(_memory_row(run) for run in (paper, curve[-1])), _growth_row(paper, curve[-1])], curve
 
@@ -56,18 +59,19 @@ def in_fresh_process(module, *arguments):
     return json.loads(done.stdout)
 
 
-def counted(seconds):
+def _counted(seconds):
     """Of the epochs of one stage all but the first, which also loads and compiles, where there are others."""
     return seconds[1:] or seconds
 
 
 def _paper_row(run):
-    pretraining = sum(np.median(counted(seconds)) for seconds in run["pretrain"])
-    epochs = np.array(counted(run["finetune"]))
-    minutes = (run["scaling"] + PAPER_PRETRAIN_EPOCHS * pretraining + PAPER_FINETUNE_EPOCHS * epochs) / 60
+    epochs = np.array(_counted(run["finetune"]))
+    pretraining = PAPER_PRETRAIN_EPOCHS * run["pretrain_seconds"]
+    minutes = (run["scaling"] + pretraining + PAPER_FINETUNE_EPOCHS * epochs) / 60
     work = f"the paper's chosen model, 5 + 474 epochs over {run['n_frames']:,} frames, one core"
-    note = (f"extrapolated from {len(epochs)} epochs of fine-tuning, median {np.median(epochs):.2f} s with validation, "
-            f"and an epoch of pre-training of all layers in {pretraining:.1f} s; the paper: 104 hours")
+    note = (f"extrapolated from {len(epochs)} epochs of fine-tuning, median {run['finetune_seconds']:.2f} s with "
+            f"validation, and an epoch of pre-training of all layers in {run['pretrain_seconds']:.1f} s; the paper: "
+            "104 hours")
     return row(work, "", minutes, "min", 14.0, at_most=True, note=note)
 
 
@@ -77,9 +81,9 @@ def _memory_row(run):
 
 
 def _growth_row(paper, largest):
-    seconds_a_frame = [np.array(counted(run["finetune"])) / run["n_frames"] for run in (paper, largest)]
+    a_frame = np.array(_counted(largest["finetune"])) / largest["n_frames"]
     return row(f"an epoch over {largest['n_frames']:,} frames, seconds a frame", f"{paper['n_frames']:,} frames",
-               seconds_a_frame[1] / np.median(seconds_a_frame[0]), "times as long",
+               a_frame * paper["n_frames"] / paper["finetune_seconds"], "times as long",
                note="fine-tuning with validation; 1 means that cost grows in proportion to the data")
 
 

@@ -154,12 +154,19 @@ def test_peak_memory_is_of_the_process_itself():
     assert 70e6 < after - before < 120e6
 
 
-def test_the_paper_row_is_what_the_epochs_add_up_to():
-    run = {"n_frames": 100, "scaling": 6.0, "pretrain": [[100.0, 10.0], [9.0, 1.0], [9.0, 1.0]],
-           "finetune": [100.0, 1.0, 2.0, 3.0]}
-    line = runs._paper_row(run)
-    assert line["values"] == pytest.approx([(6 + 5 * 12 + 474 * seconds) / 60 for seconds in (1, 2, 3)])
-    assert "extrapolated from 3 epochs" in line["note"]
+def test_the_rows_of_runs_are_what_their_epochs_add_up_to(monkeypatch, tmp_path):
+    def run(module, store, n_clips, *epochs):
+        return {"n_frames": 10 * n_clips, "scaling": 6.0, "pretrain": [[100.0, 10.0], [9.0, 1.0], [9.0, 1.0]],
+                "finetune": [n_clips * seconds for seconds in (50.0, 1.0, 2.0, 3.0)], "peak_bytes": 1e8 * n_clips}
+
+    monkeypatch.setattr(runs, "in_fresh_process", run)
+    rows, curve = runs.run_rows(replace(QUICK, corpus_clips=(2, 4, 8)), tmp_path)
+    paper, memory, largest_memory, growth = rows
+    assert paper["values"] == pytest.approx([(6 + 5 * 12 + 474 * 4 * seconds) / 60 for seconds in (1, 2, 3)])
+    assert "extrapolated from 3 epochs" in paper["note"] and "40 frames" in paper["work"]
+    assert (memory["median"], largest_memory["median"]) == pytest.approx((0.4, 0.8))
+    assert growth["median"] == pytest.approx(1)
+    assert [point["finetune_seconds"] for point in curve] == [4, 8, 16]
 
 
 def test_start_up_is_measured_beyond_pytensor(monkeypatch):
