@@ -8,7 +8,6 @@ import os
 import re
 
 import numpy as np
-import scipy.fft
 import soundfile
 
 from dbn.errors import AudioError, DBNError
@@ -207,6 +206,7 @@ def dft_magnitudes(signal, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, win
     >>> magnitudes.shape, int(magnitudes[0].argmax())
     ((3, 513), 100)
     """
+    from scipy.fft import rfft  # as long to import as the rest of this library; not needed where the frames are there
     require_integer("frame_length", frame_length, minimum=2)
     signal = np.asarray(signal, dtype=np.float32)
     frames = frame_signal(signal, frame_length, hop_length)
@@ -217,7 +217,7 @@ def dft_magnitudes(signal, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, win
     for start in range(0, len(frames), SPECTRUM_BLOCK):
         block = slice(start, start + SPECTRUM_BLOCK)
         windowed = frames[block] if taper is None else frames[block] * taper
-        np.abs(scipy.fft.rfft(windowed), out=magnitudes[block])
+        np.abs(rfft(windowed), out=magnitudes[block])
     return magnitudes
 
 

@@ -14,6 +14,7 @@ from dbn.logistic import LogisticRegression
 from dbn.mlp import HiddenLayer
 from dbn.rbm import RBM, GaussianRBM
 from dbn.streams import RandomStreams, seed_from
+from dbn.updates import descend
 
 
 class DBN:
@@ -93,8 +94,7 @@ class DBN:
 
     def finetune_updates(self, lr):
         """One step of gradient descent on the fine-tuning cost: new value of each parameter."""
-        lr = pt.cast(lr, self.dtype)
-        return {param: param - lr * gradient
+        return {param: descend(param, gradient, lr)
                 for param, gradient in zip(self.params, pt.grad(self.finetune_cost, self.params))}
 
     # The tutorial's functions: one minibatch of a shared data set a call.

@@ -298,6 +298,40 @@ class FrameSet:
         other.scaling = scaling
         return other
 
+    @property
+    def rows(self):
+        """The frames as one array [n_frames, n_features] that training can use as it is, or None.
+
+        None if they are still to be scaled, are only some of an array's rows, or lie where nobody may write: compiled
+        functions tell such arrays from others, and would be compiled twice.
+        """
+        whole = np.array_equal(self._row_of_frame, np.arange(len(self._rows)))
+        return self._rows if whole and self.scaling is None and self._rows.flags.writeable else None
+
+    def stored(self, path=None):
+        """The same frames scaled once and for all, so that :attr:`rows` is there.
+
+        Parameters
+        ----------
+        path : path, optional
+            A file to write them to, which is mapped into memory; None keeps them in memory.
+
+        Returns
+        -------
+        FrameSet
+        """
+        blocks = (x for x, _ in self.blocks())
+        if path is None:
+            rows = np.empty((self.n_frames, self.n_features), dtype=self.dtype)
+            start = 0
+            for x in blocks:
+                rows[start:start + len(x)] = x
+                start += len(x)
+        else:
+            rows = write_rows(path, self.n_frames, self.n_features, blocks)
+        return FrameSet(rows, list(zip(self._bounds[:-1], self._bounds[1:])), self.labels, names=self.names,
+                        missing=self.missing)
+
     def blocks(self, max_frames=65536):
         """All frames in order.
 
@@ -308,10 +342,11 @@ class FrameSet:
         y : ndarray of int32 [shape=(m,)] or None
         """
         require_integer("max_frames", max_frames, minimum=1)
-        return self._blocks(np.arange(self.n_frames), max_frames)
+        for part in _equal_parts(np.arange(self.n_frames), max_frames):
+            yield self._read(part), None if self.labels is None else self.labels[part]
 
     def shards(self, rng, max_frames):
-        """All frames once, in parts that fit into memory, for one epoch of training.
+        """The numbers of all frames once, in parts small enough for their frames to lie in memory, for an epoch.
 
         If one part is enough, it holds the frames in order. Otherwise the songs are dealt out anew in each epoch, and
         the parts are equal in size up to one frame; a song at a part's edge goes on in the next. The caller shuffles
@@ -323,16 +358,15 @@ class FrameSet:
             The same state gives the same parts.
         max_frames : int
 
-        Yields
-        ------
-        x, y
-            As in :meth:`blocks`.
+        Returns
+        -------
+        list of int64 arrays
         """
         require_integer("max_frames", max_frames, minimum=1)
         if self.n_frames <= max_frames:
-            return self.blocks(max_frames)
+            return [np.arange(self.n_frames)]
         order = [np.arange(*self._bounds[i:i + 2]) for i in rng.permutation(self.n_segments)]
-        return self._blocks(np.concatenate(order), max_frames)
+        return _equal_parts(np.concatenate(order), max_frames)
 
     def songs(self):
         """One segment at a time.
@@ -346,11 +380,6 @@ class FrameSet:
         for index in range(self.n_segments):
             yield index, self._read(np.arange(*self._bounds[index:index + 2]))
 
-    def _blocks(self, order, max_frames):
-        """Frames in the given order, in as few blocks as possible, of equal size."""
-        for part in np.array_split(order, -(-len(order) // max_frames)):
-            yield self._read(part), None if self.labels is None else self.labels[part]
-
     def _read(self, frames):
         x = np.empty((len(frames), self.n_features), dtype=np.float32)
         for start in range(0, len(frames), _READ_ROWS):
@@ -359,6 +388,10 @@ class FrameSet:
             np.take(self._rows, self._row_of_frame[frames[part]], axis=0, out=x[part], mode="clip")
             release_pages(self._rows)
         return x if self.scaling is None else self.scaling.transform(x, out=x)
+
+
+def _equal_parts(order, max_frames):
+    return np.array_split(order, -(-len(order) // max_frames))
 
 
 def write_rows(path, n_rows, n_columns, blocks):
@@ -377,7 +410,7 @@ def write_rows(path, n_rows, n_columns, blocks):
     Returns
     -------
     rows : memmap of float32 [shape=(n_rows, n_columns)]
-        Read-only.
+        Of this process's own: what is written to it does not reach the file.
 
     Raises
     ------
@@ -396,4 +429,9 @@ def write_rows(path, n_rows, n_columns, blocks):
                 written += len(block)
         if written != n_rows:
             raise DBNError(f"{path}: {written} rows were written where {n_rows} were announced")
-    return np.load(path, mmap_mode="r")
+    return open_rows(path)
+
+
+def open_rows(path):
+    """Map a file of :func:`write_rows` into memory again."""
+    return np.load(path, mmap_mode="c")

@@ -1,7 +1,18 @@
 """From symbolic graphs to compiled functions: the same bits every time, and whole epochs in one call."""
 import pytensor
 import pytensor.tensor as pt
+from pytensor.compile.mode import get_default_mode
 from pytensor.graph.replace import graph_replace
+
+import dbn.numba_ops  # noqa: F401, tells the compiler how our own operations are computed
+from dbn.ops import TAG, take_rows
+
+
+def mode():
+    """PyTensor's default mode with the rewrites of :mod:`dbn.ops`, and without those that make PyTensor's own
+    element-wise operations overwrite an input: where a loop writes what it reads under another name, Numba's compiler
+    must fear that the two overlap, and makes no vector instructions."""
+    return get_default_mode().including(TAG).excluding("inplace_elemwise")
 
 
 def function(inputs, outputs, **options):
@@ -12,7 +23,7 @@ def function(inputs, outputs, **options):
     cache: the same seed would give other bits the second time.
     """
     with pytensor.config.change_flags(numba__fastmath=False):
-        return pytensor.function(inputs, outputs, **options)
+        return pytensor.function(inputs, outputs, mode=mode(), **options)
 
 
 def n_minibatches(n_examples, batch_size):
@@ -23,6 +34,10 @@ def n_minibatches(n_examples, batch_size):
 def minibatch(data, index, batch_size):
     """Rows of the minibatch `index` of shared `data`; the last one holds what is left."""
     return data[index * batch_size:(index + 1) * batch_size]
+
+
+def _rows_of(data, rows):
+    return take_rows(data, rows) if data.ndim == 2 else data[rows]
 
 
 def epoch_function(cost, updates, data, lr):
@@ -58,13 +73,12 @@ def epoch_function(cost, updates, data, lr):
     def step(index, *values):
         rows = minibatch(order, index, batch_size)
         replacements = dict(zip(carried, values))
-        replacements.update((variable, shared[rows]) for variable, shared in data.items())
+        replacements.update((variable, _rows_of(shared, rows)) for variable, shared in data.items())
         step_cost, *new = graph_replace([cost, *updates.values()], replacements, strict=False)
         return [step_cost * rows.shape[0], *new]
 
     indices = pt.arange(n_minibatches(order.shape[0], batch_size))
-    costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False)
-    # of a tensor scan gives the value after every step, of a generator only the last one
-    finals = [final[-1] if isinstance(final, pt.TensorVariable) else final for final in finals]
+    costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False,
+                                   mode=mode())
     return function([order, batch_size, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
-                    updates=dict(zip(carried, finals)))
+                    updates={variable: final[-1] for variable, final in zip(carried, finals)})

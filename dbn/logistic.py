@@ -2,6 +2,7 @@
 import pytensor
 import pytensor.tensor as pt
 
+from dbn.ops import sigmoid, softmax_cost, softplus
 from dbn.rbm import shared_parameter
 
 
@@ -47,7 +48,7 @@ class LogisticRegression:
         if output == "softmax":
             self.p_y_given_x = pt.special.softmax(self.activation, axis=1)
         elif output == "sigmoid":
-            self.p_y_given_x = pt.sigmoid(self.activation)
+            self.p_y_given_x = sigmoid(self.activation)
         else:
             raise ValueError(f'output is "softmax" or "sigmoid", not {output!r}')
         self.y_pred = pt.argmax(self.activation, axis=1)
@@ -59,14 +60,13 @@ class LogisticRegression:
 
     def negative_log_likelihood(self, y):
         """-log softmax(a)_y, mean over examples; `y` int32 [n_examples]."""
-        log_p = pt.special.log_softmax(self.activation, axis=1)
-        return -log_p[pt.arange(y.shape[0]), y].mean()
+        return softmax_cost(self.activation, y)
 
     def cross_entropy(self, y):
         """Sum over outputs of the binary cross-entropy against one-hot `y` (int32 [n_examples]), mean over examples."""
         # -log s(a) = softplus(a) - a and -log(1 - s(a)) = softplus(a): finite at any activation
         a = self.activation
-        return (pt.softplus(a).sum(axis=1) - a[pt.arange(y.shape[0]), y]).mean()
+        return (softplus(a).sum(axis=1) - a[pt.arange(y.shape[0]), y]).mean()
 
     def errors(self, y):
         """Share of examples whose most probable class is not `y` (int32 [n_examples])."""

@@ -2,6 +2,7 @@
 import pytensor
 import pytensor.tensor as pt
 
+from dbn.ops import sigmoid
 from dbn.rbm import initial_weights, shared_parameter
 
 
@@ -31,7 +32,7 @@ class HiddenLayer:
         ``[W, b]``.
     """
 
-    def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=pt.sigmoid, dtype=None):
+    def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=sigmoid, dtype=None):
         dtype = dtype or pytensor.config.floatX
         if W is None:
             W = initial_weights(rng, n_in, n_out, dtype)

@@ -21,7 +21,9 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
+from dbn.ops import binary_cross_entropy, sigmoid, softplus
 from dbn.streams import RandomStreams, seed_from
+from dbn.updates import descend
 
 
 def initial_weights(numpy_rng, n_in, n_out, dtype):
@@ -88,17 +90,17 @@ class RBM:
     def free_energy(self, v_sample):
         """F(v) = -b'v - sum_j softplus(c_j + (v'W)_j), one number an example; [n_examples]."""
         wx_b = pt.dot(v_sample, self.W) + self.hbias
-        return -pt.dot(v_sample, self.vbias) - pt.softplus(wx_b).sum(axis=1)
+        return -pt.dot(v_sample, self.vbias) - softplus(wx_b).sum(axis=1)
 
     def propup(self, vis):
         """Hidden units given the visible ones: ``[pre_sigmoid, mean]``, each [n_examples, n_hidden]."""
         pre_sigmoid_activation = pt.dot(vis, self.W) + self.hbias
-        return [pre_sigmoid_activation, pt.sigmoid(pre_sigmoid_activation)]
+        return [pre_sigmoid_activation, sigmoid(pre_sigmoid_activation)]
 
     def propdown(self, hid):
         """Visible units given the hidden ones: ``[pre_sigmoid, mean]``, each [n_examples, n_visible]."""
         pre_sigmoid_activation = pt.dot(hid, self.W.T) + self.vbias
-        return [pre_sigmoid_activation, pt.sigmoid(pre_sigmoid_activation)]
+        return [pre_sigmoid_activation, sigmoid(pre_sigmoid_activation)]
 
     def sample_h_given_v(self, v0_sample):
         """Draw hidden units: ``[pre_sigmoid, mean, sample]``."""
@@ -121,7 +123,7 @@ class RBM:
         return hidden + self.sample_v_given_h(hidden[2])
 
     def gibbs_chain(self, step, start, k):
-        """Run `step` (:meth:`gibbs_hvh` or :meth:`gibbs_vhv`) `k` times by ``scan``.
+        """Run `step` (:meth:`gibbs_hvh` or :meth:`gibbs_vhv`) `k` times, by ``scan`` unless one time is enough.
 
         Parameters
         ----------
@@ -138,6 +140,8 @@ class RBM:
             What the last step gave. The generator's update is
             ``theano_rng.collect_updates()``.
         """
+        if isinstance(k, int) and k == 1:
+            return step(start)
         streams = self.theano_rng
 
         def scan_step(sample, generator):
@@ -147,9 +151,9 @@ class RBM:
 
         outputs = pytensor.scan(scan_step, outputs_info=[None] * 5 + [start, streams.current], n_steps=k,
                                 return_updates=False)
-        # of a tensor scan gives the value after every step, of a generator only the last one
-        streams.after_scan(outputs[-1])
-        return [output[-1] for output in outputs[:-1]]
+        *last, generator = [output[-1] for output in outputs]
+        streams.after_scan(generator)
+        return last
 
     def get_cost_updates(self, lr=0.1, persistent=None, k=1):
         """One step of CD-k, or of PCD-k with a `persistent` chain.
@@ -179,9 +183,7 @@ class RBM:
         gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
 
         updates = self.theano_rng.collect_updates()
-        lr = pt.cast(lr, self.dtype)
-        for param, gparam in zip(self.params, gparams):
-            updates[param] = param - lr * gparam
+        updates.update((param, descend(param, gparam, lr)) for param, gparam in zip(self.params, gparams))
         if persistent is None:
             return self.get_reconstruction_cost(updates, pre_sigmoid_nv), updates
         updates[persistent] = nh_sample
@@ -203,7 +205,7 @@ class RBM:
         xi = pt.round(self.input)
         xi_flip = pt.set_subtensor(xi[:, bit_i_idx], 1 - xi[:, bit_i_idx])
         # log(sigmoid(t)) = -softplus(-t), finite wherever t is
-        log_conditional = -pt.softplus(self.free_energy(xi) - self.free_energy(xi_flip))
+        log_conditional = -softplus(self.free_energy(xi) - self.free_energy(xi_flip))
         updates[bit_i_idx] = (bit_i_idx + 1) % self.n_visible
         return (self.n_visible * log_conditional).mean()
 
@@ -213,8 +215,7 @@ class RBM:
         The sign is the tutorial's: higher is better. `updates` is not used; the
         argument is there because the tutorial's method has it.
         """
-        # x log s(t) + (1 - x) log(1 - s(t)) = x t - softplus(t)
-        return (self.input * pre_sigmoid_nv - pt.softplus(pre_sigmoid_nv)).sum(axis=1).mean()
+        return binary_cross_entropy(self.input, pre_sigmoid_nv)
 
 
 class GaussianRBM(RBM):
@@ -228,7 +229,7 @@ class GaussianRBM(RBM):
     def free_energy(self, v_sample):
         """F(v) = |v - b|^2 / 2 - sum_j softplus(c_j + (v'W)_j); [n_examples]."""
         wx_b = pt.dot(v_sample, self.W) + self.hbias
-        return 0.5 * pt.sqr(v_sample - self.vbias).sum(axis=1) - pt.softplus(wx_b).sum(axis=1)
+        return 0.5 * pt.sqr(v_sample - self.vbias).sum(axis=1) - softplus(wx_b).sum(axis=1)
 
     def propdown(self, hid):
         """Visible units given the hidden ones: ``[mean, mean]``, the mean being b + Wh; nothing is squashed."""

@@ -1,13 +1,15 @@
 """Random draws for symbolic graphs: what the tutorials call ``theano_rng``.
 
-PyTensor's generators are values like any other: a draw takes one generator
-and gives the next. :class:`RandomStreams` holds the generator that the next
-draw will take, so that the equations of the RBM can be written without it.
+A generator is a value like any other here: a draw takes its state and gives
+the next one. :class:`RandomStreams` holds the state that the next draw will
+take, so that the equations of the RBM can be written without it.
 """
 import contextlib
 
 import numpy as np
-import pytensor.tensor as pt
+import pytensor
+
+from dbn.ops import bernoulli, next_state, normal
 
 
 def seed_from(numpy_rng):
@@ -16,33 +18,41 @@ def seed_from(numpy_rng):
     return int(draw(2**30))
 
 
+def _state(seed):
+    """The state before the first draw; uint32 [3]."""
+    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+    return np.append(sequence.generate_state(2), np.uint32(0))
+
+
 class RandomStreams:
     """A chain of draws from one shared generator.
 
     Parameters
     ----------
     seed : int, sequence of int or numpy.random.SeedSequence
-        Seed of the NumPy generator (PCG64) behind the draws.
+        Gives the key of the counter-based generator behind the draws, see :mod:`dbn.threefry`.
 
     Attributes
     ----------
-    generator : shared variable
-        The generator's value between calls of compiled functions.
+    generator : shared vector of uint32 [3]
+        The generator's state between calls of compiled functions: its key and the number of draws.
     """
 
     def __init__(self, seed):
-        self.generator = pt.random.shared_rng(seed=seed, name="theano_rng")
+        self.generator = pytensor.shared(_state(seed), name="theano_rng")
         self._next = self.generator
 
     def bernoulli(self, mean):
         """Binary draws of the shape and dtype of `mean`: 1 where a uniform number falls below it."""
-        self._next, uniform = pt.random.uniform(size=mean.shape, rng=self._next, return_next_rng=True)
-        return pt.lt(uniform, mean).astype(mean.dtype)
+        return self._draw(bernoulli, mean)
 
     def normal(self, mean):
         """Draws from a normal distribution of unit variance around `mean`, in its shape and dtype."""
-        self._next, noise = pt.random.normal(size=mean.shape, rng=self._next, return_next_rng=True)
-        return mean + noise.astype(mean.dtype)
+        return self._draw(normal, mean)
+
+    def _draw(self, draw, mean):
+        state, self._next = self._next, next_state(self._next)
+        return draw(mean, state)
 
     @contextlib.contextmanager
     def inside_scan(self, generator):
@@ -70,4 +80,4 @@ class RandomStreams:
 
     def reseed(self, seed):
         """Start the sequence of draws anew from `seed`."""
-        self.generator.set_value(seed=seed)
+        self.generator.set_value(_state(seed))

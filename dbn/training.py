@@ -1,24 +1,26 @@
 """The loops around the network: greedy pre-training, fine-tuning, early stopping (paper §4.1).
 
-Both work on frame sets of any size: what does not fit into memory is read
+Both work on frame sets of any size: what does not fit into memory is used
 shard by shard, in an order that depends on the seed alone.
 """
 import hashlib
 import json
 import tempfile
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import pytensor
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from dbn import epochs
 from dbn.checkpoint import Checkpoint
 from dbn.dbn import DBN
-from dbn.errors import TrainingError
-from dbn.frames import FrameSet, write_rows
+from dbn.errors import DivergedError, TrainingError
+from dbn.files import release_pages
+from dbn.forward import class_probabilities, hidden_activations
+from dbn.frames import FrameSet, open_rows, write_rows
 from dbn.graphs import n_minibatches
 from dbn.settings import TrainingSettings
 
@@ -44,7 +46,7 @@ class TrainingResult:
     best_error : float
         Its frame error on the validation set.
     stopped : str
-        Why fine-tuning ended: "patience" or "epochs".
+        Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
     """
 
     dbn: DBN
@@ -65,7 +67,8 @@ def build_dbn(settings, n_ins, n_outs, dtype="float32"):
                dtype=dtype)
 
 
-def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=None, data_key="", progress=True):
+def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=None, data_key="", progress=True,
+          max_epoch=None):
     """Pre-train and fine-tune a network.
 
     Parameters
@@ -83,6 +86,8 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         Names the data; a checkpoint of other data is refused.
     progress : bool
         Whether to show progress bars where standard error is a terminal.
+    max_epoch : int, optional
+        Pause after this epoch of fine-tuning. The same call with a later one goes on, as if there had been no pause.
 
     Returns
     -------
@@ -90,8 +95,10 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
 
     Raises
     ------
+    DivergedError
+        A cost or a parameter is no longer a finite number.
     TrainingError
-        Sets that do not fit each other, a cost that is no longer a number, or a checkpoint that cannot be used.
+        Sets that do not fit each other, or a checkpoint that cannot be used.
     """
     _check_sets(train_set, valid_set, n_outs)
     fingerprint = hashlib.sha256(json.dumps([asdict(settings), train_set.n_frames, train_set.n_features,
@@ -100,12 +107,32 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     dbn = build_dbn(settings, train_set.n_features, n_outs)
     if checkpoint.values:
         dbn.set_values(checkpoint.values)
-    with threadpool_limits(limits=1, user_api="blas"):
-        pretrain(dbn, train_set, settings, checkpoint, progress)
-        finetune(dbn, train_set, valid_set, settings, checkpoint, progress)
+    with threadpool_limits(limits=1, user_api="blas"), ExitStack() as stack:
+        folder = checkpoint.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        train_set, valid_set = (stack.enter_context(_stored(frames, folder / name, settings)) for frames, name in
+                                ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
+        pretrain(dbn, train_set, settings, checkpoint, folder, progress)
+        stopped = finetune(dbn, train_set, valid_set, settings, checkpoint, progress, max_epoch)
     dbn.set_values(checkpoint.best_values)
     numbers = checkpoint.numbers
-    return TrainingResult(dbn, checkpoint.history, numbers["best_epoch"], numbers["best_error"], numbers["stopped"])
+    return TrainingResult(dbn, checkpoint.history, numbers["best_epoch"], numbers["best_error"], stopped)
+
+
+@contextmanager
+def _stored(frames, path, settings):
+    """The set with its frames ready for use: in memory if they are one shard, else in a file as long as it is needed.
+
+    What a run that was killed has left is written again: its scaling may have been another's.
+    """
+    if frames.rows is not None:
+        yield frames
+    elif frames.n_frames <= settings.shard_frames:
+        yield frames.stored()
+    else:
+        try:
+            yield frames.stored(path)
+        finally:
+            path.unlink(missing_ok=True)
 
 
 def _check_sets(train_set, valid_set, n_outs):
@@ -124,83 +151,91 @@ def _check_sets(train_set, valid_set, n_outs):
 class _EpochRunner:
     """Runs a compiled epoch over a frame set, shard by shard.
 
-    A set that fits into one shard is read and scaled once; a larger one is read anew every epoch, in an order drawn
-    from the epoch's seed.
+    Parameters
+    ----------
+    frames : dbn.frames.FrameSet
+        With :attr:`~dbn.frames.FrameSet.rows`.
+    settings : TrainingSettings
+        The choices.
+    compiled : dbn.epochs.CompiledEpoch
+        What is run; the runner lends it the frames and the network's parameters.
+    params : list of shared variables
+        The network's, in the order of ``compiled.params``.
     """
 
-    def __init__(self, frames, settings, dtype):
+    def __init__(self, frames, settings, compiled, params):
         self.frames = frames
         self.settings = settings
-        self.data_x = pytensor.shared(np.zeros((0, frames.n_features), dtype=dtype), name="data_x")
-        self.data_y = pytensor.shared(np.zeros(0, dtype=np.int32), name="data_y")
-        self.loaded = False
+        self.compiled = compiled
+        self.params = params
+        compiled.data_x.set_value(frames.rows, borrow=True)
+        if frames.labels is not None:
+            compiled.data_y.set_value(frames.labels, borrow=True)
 
-    def run(self, epoch_function, lr, stage, epoch, bar):
+    def run(self, lr, stage, epoch, bar):
         """One epoch; `stage` and `epoch` seed its shuffling. Gives the mean cost over the frames."""
+        for ours, its in zip(self.params, self.compiled.params, strict=True):
+            its.set_value(ours.get_value(borrow=True))
         rng = np.random.default_rng([self.settings.seed, SHUFFLING, stage, epoch])
         total = 0.0
-        for _ in self._shards(rng):
-            order = rng.permutation(self.data_x.get_value(borrow=True).shape[0])
-            frames_per_call = self.settings.batch_size * max(1, FRAMES_PER_CALL // self.settings.batch_size)
-            for start in range(0, len(order), frames_per_call):
-                rows = order[start:start + frames_per_call]
-                total += float(epoch_function(rows, self.settings.batch_size, lr)) * len(rows)
-                bar.update(len(rows))
+        shards = self.frames.shards(rng, self.settings.shard_frames)
+        for shard in shards:
+            total += self._run_shard(rng.permutation(shard), lr, bar)
+            if len(shards) > 1:
+                release_pages(self.frames.rows)
+        for ours, its in zip(self.params, self.compiled.params):
+            ours.set_value(its.get_value())
         return total / self.frames.n_frames
 
+    def _run_shard(self, order, lr, bar):
+        """Sum of the costs of the frames in the order given."""
+        total, batch_size = 0.0, self.settings.batch_size
+        frames_per_call = batch_size * max(1, FRAMES_PER_CALL // batch_size)
+        for start in range(0, len(order), frames_per_call):
+            rows = order[start:start + frames_per_call]
+            total += float(self.compiled.run(rows, batch_size, lr)) * len(rows)
+            bar.update(len(rows))
+        return total
+
     def close(self):
-        """Let go of the data, which the compiled function would hold until the garbage collector finds its graph."""
-        self.data_x.set_value(np.zeros((0, self.frames.n_features), dtype=self.data_x.type.dtype), borrow=True)
-
-    def _shards(self, rng):
-        if self.loaded:
-            yield
-            return
-        for x, y in self.frames.shards(rng, self.settings.shard_frames):
-            self.data_x.set_value(x, borrow=True)
-            self.data_y.set_value(y, borrow=True)
-            self.loaded = len(x) == self.frames.n_frames
-            del x, y
-            yield
-            if not self.loaded:
-                self.close()  # before the next shard is read, so that there is never more than one
+        """Let go of the frames, which the compiled epoch would hold until its next use."""
+        self.compiled.release_data()
 
 
-def pretrain(dbn, frames, settings, checkpoint, progress=True):
+def pretrain(dbn, frames, settings, checkpoint, folder, progress=True):
     """Greedy layer-wise pre-training by CD-k (paper §3): each RBM on the hidden means of the one below.
 
-    The means are computed once and stored, beside the checkpoint or in a temporary folder, not propagated through the
-    stack at every minibatch.
+    The means are computed once and stored, not propagated through the stack at every minibatch.
 
     Parameters
     ----------
     dbn : DBN
         Changed in place.
     frames : dbn.frames.FrameSet
-        Scaled training frames.
+        Training frames, scaled and stored.
     settings : TrainingSettings
         The choices.
     checkpoint : dbn.checkpoint.Checkpoint
         Where to begin; kept up to date.
+    folder : path
+        Where the means lie meanwhile.
     progress : bool
         Whether to show a bar a layer.
 
     Raises
     ------
-    TrainingError
+    DivergedError
         The cost or a parameter is no longer a number.
     """
     if settings.pretrain_epochs == 0:
         checkpoint.stage = max(checkpoint.stage, dbn.n_layers)
-    with ExitStack() as stack:
-        folder = checkpoint.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        for layer in range(checkpoint.stage, dbn.n_layers):
-            _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, checkpoint, progress)
-            # means that lie there already are of other parameters: of a run that was killed, its checkpoint deleted
-            _means_path(folder, layer).unlink(missing_ok=True)
-            checkpoint.next_stage()
-        for layer in range(dbn.n_layers):
-            _means_path(folder, layer).unlink(missing_ok=True)
+    for layer in range(checkpoint.stage, dbn.n_layers):
+        _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, checkpoint, progress)
+        # means that lie there already are of other parameters: of a run that was killed, its checkpoint deleted
+        _means_path(folder, layer).unlink(missing_ok=True)
+        checkpoint.next_stage()
+    for layer in range(dbn.n_layers):
+        _means_path(folder, layer).unlink(missing_ok=True)
 
 
 def _means_path(folder, layer):
@@ -214,27 +249,34 @@ def _layer_inputs(dbn, layer, frames, folder):
     path = _means_path(folder, layer - 1)
     if not path.exists():
         below = _layer_inputs(dbn, layer - 1, frames, folder)
-        propup = dbn.propup_function(layer - 1)
+        weights = [_layers(dbn)[layer - 1]]
         n_units = dbn.rbm_layers[layer].n_visible
-        write_rows(path, frames.n_frames, n_units, (propup(x) for x, _ in below.blocks()))
-    return FrameSet.from_arrays(np.load(path, mmap_mode="r"))
+        write_rows(path, frames.n_frames, n_units, (hidden_activations(x, weights)[0] for x, _ in below.blocks()))
+    return FrameSet.from_arrays(open_rows(path))
+
+
+def _layers(dbn):
+    """The pairs (W, b) of :mod:`dbn.forward`, from the bottom to the output layer."""
+    values = [param.get_value(borrow=True) for param in dbn.params]
+    return list(zip(values[::2], values[1::2]))
 
 
 def _pretrain_layer(dbn, layer, inputs, settings, checkpoint, progress):
     total = settings.pretrain_epochs * inputs.n_frames
-    with closing(_EpochRunner(inputs, settings, dbn.dtype)) as runner, \
+    rbm = dbn.rbm_layers[layer]
+    compiled = epochs.pretraining_epoch(dbn.visible if layer == 0 else "bernoulli", settings.k, dbn.dtype)
+    with closing(_EpochRunner(inputs, settings, compiled, rbm.params)) as runner, \
             _bar(f"pre-training layer {layer + 1}", total, checkpoint.epoch * inputs.n_frames, progress) as bar:
-        run_epoch = dbn.pretraining_epoch(layer, runner.data_x, settings.k)
         for epoch in range(checkpoint.epoch, settings.pretrain_epochs):
-            dbn.theano_rng.reseed([settings.seed, SAMPLING, layer, epoch])
-            cost = runner.run(run_epoch, settings.pretrain_lr, layer, epoch, bar)
+            compiled.streams.reseed([settings.seed, SAMPLING, layer, epoch])
+            cost = runner.run(settings.pretrain_lr, layer, epoch, bar)
             values = _finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
-                                    settings.pretrain_lr)
+                                    settings.pretrain_lr, checkpoint)
             bar.set_postfix(reconstruction=f"{cost:.3f}")
             checkpoint.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost)
 
 
-def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True):
+def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True, max_epoch=None):
     """Gradient descent on the labels with early stopping (paper §4.1).
 
     After every epoch the share of wrong frames of the validation set is measured; the parameters of the lowest are
@@ -245,42 +287,57 @@ def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True):
     dbn : DBN
         Changed in place; left with the last parameters, not the best.
     train_set, valid_set : dbn.frames.FrameSet
-        Scaled frames with labels.
+        Frames with labels, scaled and stored.
     settings : TrainingSettings
         The choices.
     checkpoint : dbn.checkpoint.Checkpoint
         Where to begin; kept up to date.
     progress : bool
         Whether to show a bar.
+    max_epoch : int, optional
+        Pause after this epoch.
+
+    Returns
+    -------
+    str
+        Why it ended, see :class:`TrainingResult`.
 
     Raises
     ------
-    TrainingError
+    DivergedError
         The cost or a parameter is no longer a number.
     """
     numbers = checkpoint.numbers
     if checkpoint.stage > dbn.n_layers:
-        return
-    predict = dbn.prediction_function()
+        return numbers["stopped"]
+    last_epoch = min(settings.finetune_epochs, settings.finetune_epochs if max_epoch is None else max_epoch)
+
+    def predict(x):
+        return class_probabilities(x, _layers(dbn), settings.output)
+
     per_epoch = n_minibatches(train_set.n_frames, settings.batch_size)
     if not checkpoint.best_values:
         checkpoint.values = checkpoint.best_values = dbn.get_values()
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs",
                        patience=10 * per_epoch if settings.patience is None else settings.patience)
-    total = settings.finetune_epochs * train_set.n_frames
-    with closing(_EpochRunner(train_set, settings, dbn.dtype)) as runner, \
+    total = last_epoch * train_set.n_frames
+    compiled = epochs.finetuning_epoch(dbn.n_layers, settings.output, dbn.dtype)
+    with closing(_EpochRunner(train_set, settings, compiled, dbn.params)) as runner, \
             _bar("fine-tuning", total, checkpoint.epoch * train_set.n_frames, progress) as bar:
-        run_epoch = dbn.finetuning_epoch(runner.data_x, runner.data_y)
-        while checkpoint.epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
+        while checkpoint.epoch < last_epoch and numbers["stopped"] != "patience":
             epoch = checkpoint.epoch
-            cost = runner.run(run_epoch, settings.finetune_lr, dbn.n_layers, epoch, bar)
+            cost = runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
             values = _finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
-                                    settings.finetune_lr)
+                                    settings.finetune_lr, checkpoint)
             error = frame_error(predict, valid_set)
             _early_stopping(checkpoint, error, values, (epoch + 1) * per_epoch, settings)
             bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
             checkpoint.finish_epoch(values, stage="finetune", epoch=epoch + 1, cost=cost, valid_error=error)
+    if last_epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
+        checkpoint.save()
+        return "paused"
     checkpoint.next_stage()
+    return numbers["stopped"]
 
 
 def _early_stopping(checkpoint, error, values, n_updates, settings):
@@ -310,15 +367,24 @@ def frame_error(predict, frames):
     float
         Between 0 and 1, over every frame of the set.
     """
-    wrong = sum(int((predict(x).argmax(axis=1) != y).sum()) for x, y in frames.blocks())
+    blocks = frames.blocks() if frames.rows is None else _views(frames)
+    wrong = sum(int((predict(x).argmax(axis=1) != y).sum()) for x, y in blocks)
     return wrong / frames.n_frames
 
 
-def _finite_values(dbn, cost, where, option, lr):
+def _views(frames, max_frames=65536):
+    """The blocks of a stored set without a copy."""
+    for start in range(0, frames.n_frames, max_frames):
+        yield frames.rows[start:start + max_frames], frames.labels[start:start + max_frames]
+        release_pages(frames.rows)
+
+
+def _finite_values(dbn, cost, where, option, lr, checkpoint):
     """Copies of the parameters, once it is sure that they are still numbers."""
     values = dbn.get_values()
     if not np.isfinite(cost) or not all(np.isfinite(value).all() for value in values):
-        raise TrainingError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})")
+        raise DivergedError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})",
+                            checkpoint.history)
     return values
 
 

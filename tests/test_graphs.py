@@ -75,7 +75,7 @@ def test_pretraining_epoch_against_the_tutorials_functions(dtype):
         assert run(ORDER, BATCH_SIZE, 0.1) == pytest.approx(np.dot(costs, sizes) / N, rel=1e-5)
         for expected, value in zip(one_by_one.get_values(), at_once.get_values()):
             np.testing.assert_allclose(value, expected, **TOLERANCE[dtype])
-        assert (generator_of(at_once).bit_generator.state == generator_of(one_by_one).bit_generator.state)
+        np.testing.assert_array_equal(generator_of(at_once), generator_of(one_by_one))
         inputs = at_once.propup_function(layer)(inputs)
 
 
@@ -86,7 +86,7 @@ def generator_of(dbn):
 def test_generator_moves_and_reseeding_takes_it_back():
     dbn = network()
     data = examples(N)[0]
-    values, state = dbn.get_values(), generator_of(dbn).bit_generator.state
+    values, state = dbn.get_values(), generator_of(dbn)
     run = dbn.pretraining_epoch(0, pytensor.shared(data))
     results = []
     for seed in (5, 5, 6):
@@ -94,7 +94,7 @@ def test_generator_moves_and_reseeding_takes_it_back():
         dbn.set_values(values)
         run(ORDER, BATCH_SIZE, LR)
         results.append(dbn.get_values()[0])
-    assert generator_of(dbn).bit_generator.state != state
+    assert (generator_of(dbn) != state).any()
     np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != results[2]).any()
 

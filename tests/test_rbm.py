@@ -33,8 +33,7 @@ def test_shapes_and_dtypes(cls, dtype):
     assert [v.shape for v in values] == [(n, 6)] * 11 + [(n, 8)] * 11 + [(n,)]
     assert {v.dtype.name for v in values} == {dtype}
     binary = [values[4], values[7], values[10]] + ([values[15], values[18], values[21]] if cls is RBM else [])
-    for sample in binary:
-        assert set(np.unique(sample)) == {0, 1}
+    assert set(np.unique(np.concatenate([sample.ravel() for sample in binary]))) == {0, 1}
 
 
 @pytest.mark.parametrize("cls", [RBM, GaussianRBM])
@@ -79,15 +78,14 @@ def test_each_call_draws_anew_and_the_same_seed_again():
     np.testing.assert_array_equal(samples[0], samples[1])
 
 
-@pytest.mark.parametrize("k", [2, 3])  # of CD-1, PyTensor leaves out the last draw, which nothing uses
+@pytest.mark.parametrize("k", [1, 3])
 def test_generator_moves_past_every_draw_of_an_update(k):
-    """One uniform number for each unit drawn: 6 hidden ones, then 8 visible and 6 hidden ones a step, an example."""
+    """The hidden units, then the visible and the hidden ones at every step; the key stays."""
     rbm = make()
-    generator = rbm.theano_rng.generator.get_value()
+    before = rbm.theano_rng.generator.get_value()
     _, updates = rbm.get_cost_updates(k=k)
     pytensor.function([rbm.input], [], updates=updates, mode=QUICK)(examples(10)[0])
-    generator.random(10 * (6 + k * (8 + 6)))
-    assert rbm.theano_rng.generator.get_value().bit_generator.state == generator.bit_generator.state
+    np.testing.assert_array_equal(rbm.theano_rng.generator.get_value(), before + np.array([0, 0, 1 + 2 * k]))
 
 
 @pytest.mark.parametrize("cls", [RBM, GaussianRBM])

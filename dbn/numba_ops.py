@@ -1,0 +1,345 @@
+"""How Numba computes the operations of :mod:`dbn.ops`; importing this module tells PyTensor.
+
+Loops without branches, calls or tests for zero divisors become vector instructions, four to sixteen numbers at a time:
+that is what the formulas here are made for. Single precision has them; double precision, which tests use, has the
+library's functions.
+"""
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
+from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
+
+from dbn import threefry
+from dbn.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Normal, Sigmoid, SoftmaxCost, Softplus, TakeRows,
+                     TransposedProduct)
+
+VERSION = 4  # raised whenever the code below changes, so that nobody's cache holds the old one
+
+LOG2_E = np.float32(1.44269504)
+# ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
+LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
+
+
+# ---------------------------------------------------------------------------------------- sigmoid and softplus
+
+@njit(error_model="numpy")
+def exp32(x):
+    """exp(x) in single precision: 2^n e^r with |r| <= ln(2) / 2, by Taylor's polynomial; x within -87 and 88."""
+    # in this order, NaN stays what it is
+    x = np.float32(88) if x > np.float32(88) else x
+    x = np.float32(-87) if x < np.float32(-87) else x
+    n = np.floor(x * LOG2_E + np.float32(0.5))
+    r = (x - n * LN2_HIGH) - n * LN2_LOW
+    p = np.float32(1 / 5040)
+    p = p * r + np.float32(1 / 720)
+    p = p * r + np.float32(1 / 120)
+    p = p * r + np.float32(1 / 24)
+    p = p * r + np.float32(1 / 6)
+    p = p * r + np.float32(1 / 2)
+    p = p * r + np.float32(1)
+    p = p * r + np.float32(1)
+    # a float with exponent n and nothing else
+    return p * np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
+
+
+@njit(error_model="numpy")
+def exp64(x):
+    return np.exp(x)
+
+
+@njit(error_model="numpy")
+def log1p_unit32(z):
+    """log(1 + z) in single precision for z in [0, 1]: 2 artanh(s) with s = z / (2 + z) <= 1/3, by its series."""
+    s = z / (np.float32(2) + z)
+    q = s * s
+    p = np.float32(1 / 15)
+    p = p * q + np.float32(1 / 13)
+    p = p * q + np.float32(1 / 11)
+    p = p * q + np.float32(1 / 9)
+    p = p * q + np.float32(1 / 7)
+    p = p * q + np.float32(1 / 5)
+    p = p * q + np.float32(1 / 3)
+    p = p * q + np.float32(1)
+    return np.float32(2) * s * p
+
+
+@njit(error_model="numpy")
+def sigmoid32(x):
+    return np.float32(1) / (np.float32(1) + exp32(-x))
+
+
+@njit(error_model="numpy")
+def sigmoid64(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@njit(error_model="numpy")
+def softplus32(x):
+    return (x if x > np.float32(0) else np.float32(0)) + log1p_unit32(exp32(-abs(x)))
+
+
+@njit(error_model="numpy")
+def softplus64(x):
+    return (x if x > 0.0 else 0.0) + np.log1p(np.exp(-abs(x)))
+
+
+def _overwriting(formula):
+    """A compiled loop that applies `formula` to every element of a contiguous array, in place."""
+    @njit(error_model="numpy")
+    def overwrite(x):
+        # one name for what is read and written: under two, the compiler must fear that they overlap by half
+        flat = x.reshape(x.size)
+        for i in range(len(flat)):
+            flat[i] = formula(flat[i])
+        return x
+
+    return overwrite
+
+
+def _register_squash(op_class, single, double):
+    @register_funcify_default_op_cache_key(op_class)
+    def funcify(op, node, **_):
+        overwrite = _overwriting(single if node.outputs[0].type.dtype == "float32" else double)
+
+        @njit
+        def squash_in_place(x):
+            return overwrite(np.ascontiguousarray(x))
+
+        @njit
+        def squash(x):
+            return overwrite(x.copy())
+
+        return squash_in_place if op.inplace else squash, VERSION
+
+
+_register_squash(Sigmoid, sigmoid32, sigmoid64)
+_register_squash(Softplus, softplus32, softplus64)
+
+
+@register_funcify_default_op_cache_key(SoftmaxCost)
+def _funcify_softmax_cost(op, node, **_):
+    dtype = node.outputs[0].type.numpy_dtype
+    exponentials = _overwriting(exp32 if dtype == np.float32 else exp64)
+
+    @njit(error_model="numpy")
+    def softmax_cost(a, y):
+        n = a.shape[0]
+        if len(y) != n:
+            raise IndexError("not as many class numbers as activations")
+        gradient = np.empty(a.shape, dtype=dtype)
+        cost = 0.0
+        for i in range(n):
+            if y[i] < 0 or y[i] >= a.shape[1]:
+                raise IndexError("a class number that the output layer does not have")
+            highest = a[i].max()
+            for j in range(a.shape[1]):
+                gradient[i, j] = a[i, j] - highest
+            cost -= gradient[i, y[i]]
+        exponentials(gradient)
+        for i in range(n):
+            total = gradient[i].sum()
+            cost += np.log(total)
+            scale = dtype.type(1) / (total * dtype.type(n))
+            for j in range(a.shape[1]):
+                gradient[i, j] *= scale
+            gradient[i, y[i]] -= dtype.type(1) / dtype.type(n)
+        return np.asarray(dtype.type(cost / n)), gradient
+
+    return softmax_cost, VERSION
+
+
+_FACTORS = 32  # each from 1 to 2, so that their product fits into single precision
+
+
+@register_funcify_default_op_cache_key(BinaryCrossEntropy)
+def _funcify_binary_cross_entropy(op, node, **_):
+    """softplus(t) = max(t, 0) + log(1 + exp(-|t|)), and a sum of logarithms is the logarithm of a product."""
+    dtype = node.inputs[1].type.numpy_dtype
+    exponential = exp32 if dtype == np.float32 else exp64
+    one, zero = dtype.type(1), dtype.type(0)
+
+    @njit(error_model="numpy")
+    def add_row(x, t, sums, products):
+        # a sum for each column, as a single one would have to be made one number after another
+        for j in range(len(sums)):
+            products[j] *= one + exponential(-abs(t[j]))
+            sums[j] += x[j] * t[j] - (t[j] if t[j] > zero else zero)
+
+    @njit(error_model="numpy")
+    def binary_cross_entropy(x, t):
+        if x.shape != t.shape:
+            raise ValueError("the cross-entropy's two matrices differ in shape")
+        x, t = np.ascontiguousarray(x), np.ascontiguousarray(t)
+        total = 0.0
+        for start in range(0, len(t), _FACTORS):
+            sums, products = np.zeros(t.shape[1], dtype=dtype), np.ones(t.shape[1], dtype=dtype)
+            for i in range(start, min(start + _FACTORS, len(t))):
+                add_row(x[i], t[i], sums, products)
+            for j in range(len(sums)):
+                total += sums[j] - np.log(products[j])
+        return np.asarray(dtype.type(total / len(t)))
+
+    return binary_cross_entropy, VERSION
+
+
+# ------------------------------------------------------------------------------------------------ random draws
+
+@njit(error_model="numpy")
+def _bernoulli(key0, key1, draw, mean, out):
+    """Fill both halves of `out` from the two words of each block; all but the scalars are contiguous vectors."""
+    half = (len(mean) + 1) // 2
+    mean1, mean2, out1, out2 = mean[:half], mean[half:], out[:half], out[half:]
+    one, zero = out.dtype.type(1), out.dtype.type(0)
+    for i in range(len(out2)):
+        word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+        out1[i] = one if threefry.uniform(word1) < mean1[i] else zero
+        out2[i] = one if threefry.uniform(word2) < mean2[i] else zero
+    if len(out2) < half:
+        word1, _ = threefry.threefry2x32(key0, key1, np.uint32(half - 1), draw)
+        out1[-1] = one if threefry.uniform(word1) < mean1[-1] else zero
+
+
+@njit(error_model="numpy")
+def _normal(key0, key1, draw, mean, out):
+    """As :func:`_bernoulli`, by the transform of Box and Muller."""
+    half = (len(mean) + 1) // 2
+    mean1, mean2, out1, out2 = mean[:half], mean[half:], out[:half], out[half:]
+    for i in range(half):
+        word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+        radius = np.sqrt(-2 * np.log1p(-np.float64(threefry.uniform(word1))))
+        angle = 2 * np.pi * np.float64(threefry.uniform(word2))
+        out1[i] = mean1[i] + out.dtype.type(radius * np.cos(angle))
+        if i < len(out2):
+            out2[i] = mean2[i] + out.dtype.type(radius * np.sin(angle))
+
+
+def _register_draw(op_class, fill):
+    @register_funcify_default_op_cache_key(op_class)
+    def funcify(op, node, **_):
+        @njit
+        def draw(mean, state):
+            mean = np.ascontiguousarray(mean)
+            out = np.empty_like(mean)
+            fill(state[0], state[1], state[2], mean.ravel(), out.ravel())
+            return out
+
+        return draw, VERSION
+
+
+_register_draw(Bernoulli, _bernoulli)
+_register_draw(Normal, _normal)
+
+
+# --------------------------------------------------------------------------------------------------- products
+
+_POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
+_KINDS = {"float32": ord("s"), "float64": ord("d")}
+
+
+def _product(dtype, x_transposed, y_transposed, beta):
+    """A compiled ``out = beta * out + alpha * dot(x, y)``, x or y given as transposes or not; `out` is contiguous.
+
+    By the function of BLAS that Numba's own products call. To BLAS, which counts by columns, each matrix here is its
+    own transpose: out' = y' x' is what it computes.
+    """
+    pointer, kind = _POINTERS[dtype], _KINDS[dtype]
+    gemm = types.ExternalFunction("numba_xxgemm", types.intc(
+        types.char, types.char, types.char, types.intp, types.intp, types.intp,  # kind, two transpositions, m, n, k
+        # alpha, a and its leading dimension, b and its, beta, c and its
+        pointer, pointer, types.intp, pointer, types.intp, pointer, pointer, types.intp))
+    x_flag, y_flag = ord("t" if x_transposed else "n"), ord("t" if y_transposed else "n")
+    x_rows, y_columns = (1, 0) if x_transposed else (0, 1), (0, 1) if y_transposed else (1, 0)
+
+    @njit
+    def product(out, alpha, x, y):
+        n_rows, n_inner = x.shape[x_rows[0]], x.shape[x_rows[1]]
+        n_columns = y.shape[y_columns[0]]
+        if y.shape[y_columns[1]] != n_inner or out.shape[0] != n_rows or out.shape[1] != n_columns:
+            raise ValueError("matrices of shapes that do not fit in a product")
+        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
+        factors = np.array([alpha, beta], dtype=out.dtype)
+        gemm(kind, y_flag, x_flag, n_columns, n_rows, n_inner, factors.ctypes, y.ctypes, y.shape[1],
+             x.ctypes, x.shape[1], factors[1:].ctypes, out.ctypes, n_columns)
+        return out
+
+    return product
+
+
+@register_funcify_default_op_cache_key(AddProduct)
+def _funcify_add_product(op, node, **_):
+    product = _product(node.outputs[0].type.dtype, True, False, beta=1)
+
+    @njit
+    def add_product(z, alpha, x, y):
+        return product(np.ascontiguousarray(z) if inplace else z.copy(), alpha.item(), x, y)
+
+    inplace = op.inplace
+    return add_product, VERSION
+
+
+@register_funcify_default_op_cache_key(TransposedProduct)
+def _funcify_transposed_product(op, node, **_):
+    dtype = node.outputs[0].type.numpy_dtype
+    product = _product(dtype.name, op.x_transposed, op.y_transposed, beta=0)
+    x_rows, y_columns = int(op.x_transposed), int(not op.y_transposed)
+
+    @njit
+    def transposed_product(x, y):
+        return product(np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype), 1, x, y)
+
+    return transposed_product, VERSION
+
+
+# ------------------------------------------------------------------------------------------------------- rows
+
+@intrinsic
+def _copy_row(typing_context, target, i, source, j, ahead):
+    """Copy row `j` of `source` to row `i` of `target`, and ask for row `ahead` of `source` to be brought nearer.
+
+    Rows in random order come from main memory, whose answer takes as long as half a row's arithmetic; asked for in
+    time, the wait is over when the row's turn comes.
+    """
+    def codegen(context, builder, signature, arguments):
+        def row(argument, index):
+            kind = signature.args[argument]
+            array = context.make_array(kind)(context, builder, arguments[argument])
+            [n_columns] = cgutils.unpack_tuple(builder, array.shape, 2)[1:]
+            n_bytes = builder.mul(n_columns, context.get_constant(types.intp, kind.dtype.bitwidth // 8))
+            base = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+            return builder.gep(base, [builder.mul(index, n_bytes)]), n_bytes
+
+        to, n_bytes = row(0, arguments[1])
+        cgutils.raw_memcpy(builder, to, row(2, arguments[3])[0], n_bytes, 1)
+        byte_pointer, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        prefetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(
+            ir.VoidType(), [byte_pointer, int32, int32, int32]), "llvm.prefetch.p0i8")
+        coming = row(2, arguments[4])[0]
+        with cgutils.for_range_slice(builder, ir.Constant(n_bytes.type, 0), n_bytes,
+                                     ir.Constant(n_bytes.type, 64)) as (offset, _):
+            # for reading, into the second-level cache, as data
+            builder.call(prefetch, [builder.gep(coming, [offset]), int32(0), int32(2), int32(1)])
+        return context.get_dummy_value()
+
+    return types.void(target, i, source, j, ahead), codegen
+
+
+_AHEAD = 4  # rows: time enough, and no more than the cache has room for
+
+
+@njit
+def _take_rows(data, rows):
+    data = np.ascontiguousarray(data)
+    out = np.empty((len(rows), data.shape[1]), dtype=data.dtype)
+    for row in rows:
+        if row < 0 or row >= len(data):
+            raise IndexError("a row that the matrix does not have")
+    for i in range(len(rows)):
+        _copy_row(out, i, data, rows[i], rows[min(i + _AHEAD, len(rows) - 1)])
+    return out
+
+
+@register_funcify_default_op_cache_key(TakeRows)
+def _funcify_take_rows(op, node, **_):
+    return _take_rows, VERSION
