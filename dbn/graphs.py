@@ -9,21 +9,23 @@ from dbn.ops import TAG, take_rows
 
 
 def mode():
-    """PyTensor's default mode with the rewrites of :mod:`dbn.ops`, and without those that make PyTensor's own
-    element-wise operations overwrite an input: where a loop writes what it reads under another name, Numba's compiler
-    must fear that the two overlap, and makes no vector instructions."""
+    """PyTensor's default mode with the rewrites of :mod:`dbn.ops`, and without in-place element-wise operations.
+
+    Where a loop writes what it reads under another name, Numba's compiler must fear that the two overlap by half, and
+    makes no vector instructions.
+    """
     return get_default_mode().including(TAG).excluding("inplace_elemwise")
 
 
 def function(inputs, outputs, **options):
-    """``pytensor.function`` without fast-math.
+    """``pytensor.function`` in our :func:`mode`, without fast-math.
 
     With fast-math the compiler may reorder sums, and it does so differently in
     the process that compiles a function and in the ones that load it from the
     cache: the same seed would give other bits the second time.
     """
     with pytensor.config.change_flags(numba__fastmath=False):
-        return pytensor.function(inputs, outputs, mode=mode(), **options)
+        return pytensor.function(inputs, outputs, **{"mode": mode()} | options)
 
 
 def n_minibatches(n_examples, batch_size):
