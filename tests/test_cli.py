@@ -131,13 +131,13 @@ def test_extract_frames(folder, here, layers, numbers):
     assert main(["extract", "model.npz", *map(str, paths), "-o", "out.npz", "--layers", layers]) == 0
     with np.load("out.npz", allow_pickle=False) as found:
         assert list(found["names"]) == [str(path) for path in paths]
-        for name, start, length in zip(found["names"], found["starts"], found["lengths"]):
+        for name, first, length in zip(found["names"], found["starts"], found["lengths"]):
             model, frames = whole_file(folder, name)
             activations = model.activations(frames)
             assert length == len(frames)
-            np.testing.assert_allclose(found["features"][start:start + length],
+            np.testing.assert_allclose(found["features"][first:first + length],
                                        np.hstack([activations[number - 1] for number in numbers]), atol=1e-5)
-            np.testing.assert_allclose(found["times"][start:start + length], np.arange(length) * 32 / 22050)
+            np.testing.assert_allclose(found["times"][first:first + length], np.arange(length) * 32 / 22050)
         assert found["features"].shape == (found["lengths"].sum(), len(found["columns"]))
         assert found["features"].dtype == np.float32
         assert found["columns"][0] == f"layer{numbers[0]}_unit0"
@@ -453,6 +453,14 @@ def test_a_model_is_used_without_a_compiler(folder, here, command, arguments):
     done = subprocess.run([sys.executable, "-c", script, command, "model.npz", *arguments], text=True,
                           capture_output=True)
     assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "")
+
+
+def test_training_imports_what_it_needs():
+    """An import of the trainer takes little longer than PyTensor's own."""
+    script = ("import sys, pytensor.tensor; before = set(sys.modules); import dbn.training; "
+              "slow = {'matplotlib', 'sklearn', 'scipy.fft', 'scipy.signal', 'scipy.stats', 'joblib', 'pandas'}; "
+              "print(*sorted(slow & set(sys.modules) - before))")
+    assert subprocess.check_output([sys.executable, "-c", script], cwd=REPOSITORY).split() == []
 
 
 def test_the_console_script_is_this_command():
