@@ -12,10 +12,10 @@ from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn import threefry
-from dbn.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Normal, Sigmoid, SoftmaxCost, Softplus, TakeRows,
-                     TransposedProduct)
+from dbn.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Normal, Product, Sigmoid, SoftmaxCost, Softplus,
+                     TakeRows)
 
-VERSION = 4  # raised whenever the code below changes, so that nobody's cache holds the old one
+VERSION = 5  # raised whenever the code below changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -279,17 +279,29 @@ def _funcify_add_product(op, node, **_):
     return add_product, VERSION
 
 
-@register_funcify_default_op_cache_key(TransposedProduct)
-def _funcify_transposed_product(op, node, **_):
+@register_funcify_default_op_cache_key(Product)
+def _funcify_product(op, node, **_):
     dtype = node.outputs[0].type.numpy_dtype
-    product = _product(dtype.name, op.x_transposed, op.y_transposed, beta=0)
+    flags = dtype.name, op.x_transposed, op.y_transposed
+    multiply, multiply_and_add = _product(*flags, beta=0), _product(*flags, beta=1)
     x_rows, y_columns = int(op.x_transposed), int(not op.y_transposed)
 
     @njit
-    def transposed_product(x, y):
-        return product(np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype), 1, x, y)
+    def product(x, y):
+        return multiply(np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype), 1, x, y)
 
-    return transposed_product, VERSION
+    @njit
+    def product_plus_bias(x, y, bias):
+        out = np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype)
+        if len(bias) != out.shape[1]:
+            raise ValueError("a bias that is not as long as a row of the product")
+        for i in range(len(out)):
+            for j in range(len(bias)):
+                out[i, j] = bias[j]
+        return multiply_and_add(out, 1, x, y)
+
+    # PyTensor's cache knows an operation by its properties and this number
+    return (product, 10 * VERSION) if len(node.inputs) == 2 else (product_plus_bias, 10 * VERSION + 1)
 
 
 # ------------------------------------------------------------------------------------------------------- rows

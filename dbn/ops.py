@@ -3,8 +3,8 @@
 * :func:`sigmoid` and :func:`softplus`: PyTensor's, by formulas that the compiler turns into vector instructions; and
   the costs that are made of them, :func:`softmax_cost` and :func:`binary_cross_entropy`;
 * :func:`bernoulli` and :func:`normal`: draws from a counter-based generator, which needs no state but a number;
-* :func:`add_product`: ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and products with a
-  transpose, which :data:`TAG` puts in the place of PyTensor's, that copy it first;
+* :func:`add_product`: ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
+  transposes and a bias, which rewrites put in the place of PyTensor's;
 * :func:`take_rows`: rows of a matrix by number, read ahead of their use.
 
 Each has a plain NumPy ``perform``, which modes other than Numba use; the Numba code is in :mod:`dbn.numba_ops`.
@@ -240,23 +240,27 @@ class AddProduct(Op):
 add_product = AddProduct()
 
 
-class TransposedProduct(Op):
-    """``dot(x, y)`` of two matrices, of which either may be given as its transpose; a rewrite makes it, not a user."""
+class Product(Op):
+    """``dot(x, y)`` or ``dot(x, y) + b`` of two matrices, either of them given as its transpose, and a vector b.
+
+    Rewrites make it, not users.
+    """
 
     __props__ = ("x_transposed", "y_transposed")
 
     def __init__(self, x_transposed, y_transposed):
         self.x_transposed, self.y_transposed = x_transposed, y_transposed
 
-    def make_node(self, x, y):
-        return Apply(self, [x, y], [pt.matrix(dtype=x.dtype)])
+    def make_node(self, x, y, *bias):
+        return Apply(self, [x, y, *bias], [pt.matrix(dtype=x.dtype)])
 
     def infer_shape(self, fgraph, node, shapes):
         return [(shapes[0][1 if self.x_transposed else 0], shapes[1][0 if self.y_transposed else 1])]
 
     def perform(self, node, inputs, outputs):
-        x, y = inputs
-        outputs[0][0] = np.dot(x.T if self.x_transposed else x, y.T if self.y_transposed else y)
+        x, y, *bias = inputs
+        product = np.dot(x.T if self.x_transposed else x, y.T if self.y_transposed else y)
+        outputs[0][0] = product + bias[0] if bias else product
 
 
 class TakeRows(Op):
@@ -284,22 +288,36 @@ take_rows = TakeRows()
 
 
 @node_rewriter([Dot])
-def _transposed_product(fgraph, node):
-    """A product with a transpose: BLAS reads a matrix either way, only the rest of the world needs it turned."""
-    if any(variable.ndim != 2 or variable.dtype not in ("float32", "float64") for variable in node.inputs):
-        return None
-    if node.inputs[0].dtype != node.inputs[1].dtype:
+def _product_with_transpose(fgraph, node):
+    """BLAS reads a matrix either way; PyTensor's own product would turn it in memory first."""
+    if any(variable.ndim != 2 or variable.dtype != node.outputs[0].dtype for variable in node.inputs):
         return None
     transposed = [_is_transpose(variable) for variable in node.inputs]
-    if not any(transposed):
+    if node.outputs[0].dtype not in ("float32", "float64") or not any(transposed):
         return None
     matrices = [variable.owner.inputs[0] if turned else variable for variable, turned in zip(node.inputs, transposed)]
-    return [TransposedProduct(*transposed)(*matrices)]
+    return [Product(*transposed)(*matrices)]
 
 
 def _is_transpose(variable):
     node = variable.owner
     return node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0)
+
+
+@node_rewriter([pt.add])
+def _product_plus_bias(fgraph, node):
+    """BLAS adds to what is there already: the bias."""
+    for product, bias in (node.inputs, node.inputs[::-1]) if len(node.inputs) == 2 else ():
+        if product.owner is None or bias.owner is None or len(fgraph.clients[product]) > 1:
+            continue
+        is_product = isinstance(product.owner.op, Product) and len(product.owner.inputs) == 2
+        is_row = isinstance(bias.owner.op, DimShuffle) and bias.owner.op.new_order == ("x", 0)
+        if (is_product or isinstance(product.owner.op, Dot)) and is_row and product.ndim == 2 and (
+                {variable.dtype for variable in (*product.owner.inputs, bias)} == {product.dtype}
+                and product.dtype in ("float32", "float64")):
+            op = product.owner.op if is_product else Product(False, False)
+            return [op(*product.owner.inputs, bias.owner.inputs[0])]
+    return None
 
 
 @node_rewriter([AddProduct, Sigmoid, Softplus], inplace=True)
@@ -310,6 +328,8 @@ def _in_place(fgraph, node):
 
 TAG = "dbn"  # of the rewrites that only the functions of dbn.graphs ask for
 
-# when PyTensor has simplified all it can, and where it does the same for its own products
-optdb.register("dbn_transposed_product", dfs_rewriter(_transposed_product), TAG, position=49.4)
+# when PyTensor has simplified all it can, but not yet fused its element-wise operations (49)
+optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpose), TAG, position=48.8)
+optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
+# where PyTensor does the same for its own products
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)
