@@ -4,7 +4,6 @@ import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
 from pytensor.graph.replace import graph_replace
 
-import dbn.numba_ops  # noqa: F401, tells the compiler how our own operations are computed
 from dbn.ops import TAG, take_rows
 
 

@@ -333,3 +333,6 @@ optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpos
 optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
 # where PyTensor does the same for its own products
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)
+
+# whoever builds a graph of these operations can compile it; it needs the classes above, hence its place
+import dbn.numba_ops  # noqa: E402, F401
