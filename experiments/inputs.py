@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 
 from dbn.files import atomic_folder, disk_errors
-from dbn.frames import FrameSet, write_rows
+from dbn.frames import FrameSet, open_rows, write_rows
 from dbn.scaling import Scaling
 
 # the second number of the seed of this draw; see experiments.space
@@ -85,8 +85,11 @@ def _rows(frames, chosen):
 
 def open_inputs(folder, kind):
     """Training and validation set of one kind of scaling, as :func:`make_inputs` has written them."""
-    return [FrameSet.from_arrays(np.load(folder / kind / f"{part}.npy", mmap_mode="r"),
-                                 np.load(folder / kind / f"{part}-labels.npy")) for part in PARTS]
+    def of(part):
+        return FrameSet.from_arrays(open_rows(folder / kind / f"{part}.npy"),
+                                    np.load(folder / kind / f"{part}-labels.npy"))
+
+    return [of(part) for part in PARTS]
 
 
 def remove_inputs(folder):

@@ -4,25 +4,11 @@ The state of a search is its records and nothing else (:mod:`experiments.records
 them, trains what is missing, and so takes the same decisions as a search that was never interrupted, in whatever
 order and by however many processes the points were trained.
 """
-import hashlib
-import json
 import math
-import sys
-import threading
 
 from tqdm import tqdm
 
-from dbn.errors import DBNError, DivergedError, TrainingError
-from dbn.files import atomic_path, sole_writer
-from dbn.training import train
-from experiments.inputs import open_inputs
-from experiments.pipeline import read_json
-from experiments.records import (halved, has_reached, new_record, read_record, score, work_folder, write_record)
-
-DEATHS = 2
-
-# a process's compiled functions hold one network at a time; a Dask worker may have several threads
-_one_at_a_time = threading.Lock()
+from experiments.records import halved, has_reached, read_record, score, write_record
 
 
 def rungs(epochs, divisor, n_rungs=3):
@@ -168,89 +154,3 @@ class Search:
 def _bar():
     return tqdm(desc="search", unit=" s", smoothing=0, disable=None,
                 bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left{postfix}")
-
-
-def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
-    """Train one point up to an epoch, or go on with it; what a worker does.
-
-    Parameters
-    ----------
-    folder : pathlib.Path
-        Of the records.
-    inputs : pathlib.Path
-        See :func:`experiments.inputs.make_inputs`.
-    point : experiments.space.Point
-    epochs : int
-        Of fine-tuning, in all.
-    n_outs : int
-        Number of classes.
-    data_key : str
-        Names the data; a checkpoint of other data is not used.
-    start : str
-        Names this start of the search, in which a point may kill `DEATHS` workers and is then given up.
-
-    Returns
-    -------
-    dict
-        The record, which is on the disk. One that is there already is not made again.
-
-    Raises
-    ------
-    DBNError, OSError
-        The disk is full or the inputs cannot be used: nothing that the point can be blamed for.
-    """
-    work = work_folder(folder, point)
-    work.mkdir(parents=True, exist_ok=True)
-    with _one_at_a_time, sole_writer(work):  # another worker that was given up may still be at it
-        record = read_record(folder, point)
-        if has_reached(record, epochs):
-            return record
-        try:
-            _count_attempt(work, start)
-            record = _result_record(point, _trained(work, inputs, point, epochs, n_outs, data_key))
-        except DivergedError as error:
-            record = new_record(point, "diverged", history=error.history, error=str(error))
-        except (OSError, DBNError):
-            raise
-        except Exception as error:  # of whatever kind: the other points go on
-            record = new_record(point, "failed", error=f"{type(error).__name__}: {error}")
-        write_record(folder, point, record)
-        (work / "attempts.json").unlink(missing_ok=True)
-    return record
-
-
-def _count_attempt(work, start):
-    """Note that a worker begins with a point; an error if others have begun and never come back."""
-    path = work / "attempts.json"
-    n_before = read_json(path, {}).get(start, 0)
-    if n_before == DEATHS:
-        raise RuntimeError(f"the process that trained it died {DEATHS} times, perhaps for want of memory")
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({start: n_before + 1}))
-
-
-def _trained(work, inputs, point, epochs, n_outs, data_key):
-    """The result of :func:`dbn.training.train`; a checkpoint that cannot be used is announced and made anew."""
-    train_set, valid_set = open_inputs(inputs, point.scaling)
-    options = {"directory": work, "data_key": f"{data_key} {point.scaling}", "progress": False,
-               "max_epoch": epochs if epochs < point.settings.finetune_epochs else None}
-    try:
-        return train(train_set, valid_set, n_outs, point.settings, **options)
-    except DivergedError:
-        raise
-    except TrainingError as error:
-        checkpoint = work / "checkpoint.npz"
-        if not checkpoint.exists():
-            raise
-        print(f"warning: {error}; {point.name} is trained again", file=sys.stderr)
-        checkpoint.unlink()
-        return train(train_set, valid_set, n_outs, point.settings, **options)
-
-
-def _result_record(point, result):
-    status = "paused" if result.stopped == "paused" else "finished"
-    weights = [param.get_value() for param in result.dbn.params]
-    digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()
-    return new_record(point, status, result.stopped, result.history, best_error=result.best_error,
-                      best_epoch=result.best_epoch, n_parameters=sum(value.size for value in weights),
-                      parameters=digest)

@@ -15,8 +15,9 @@ from experiments.options import STOPPED, parse, run_script
 from experiments.pipeline import Corpora, Run, read_json
 from experiments.pool import results, workers
 from experiments.profiles import SPACE
-from experiments.search import Search, train_point
+from experiments.search import Search
 from experiments.space import Point, draw_point
+from experiments.train_points import compile_first, train_point
 
 TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
@@ -81,15 +82,19 @@ def search(options, space=SPACE):
             "settings": paper.as_json(), **data}
 
     def train(tasks):
-        if tasks:
-            make_inputs(inputs, run, sorted({point.scaling for point, _ in tasks.values()}), chosen)
         return results(train_point, {name: (folder, inputs, point, epochs, len(store.classes), data_key, start)
                                      for name, (point, epochs) in tasks.items()})
 
     with sole_writer(folder), workers(options.jobs, options.scheduler) as n_workers:
         agree_on_plan(folder / "plan.json", plan)
         the_search = Search(folder, points, paper, profile.sweep_halving, train, partial(cost, n_frames))
-        _announce(the_search.expected_seconds() / n_workers, n_workers)
+        seconds = the_search.expected_seconds()
+        if seconds:
+            print(f"about {math.ceil(seconds / n_workers / 60)} min with {n_workers} process(es), by an estimate, and "
+                  "some for the compiler at its first time; stopped, the same command goes on", flush=True)
+            make_inputs(inputs, run, sorted({point.scaling for point in [*points, paper]}), chosen)
+            if n_workers > 1:
+                compile_first([*points, paper])
         the_search.run()
         remove_inputs(inputs)
     return folder
@@ -157,12 +162,6 @@ def cost(n_frames, point, first, last):
     pretraining = settings.pretrain_epochs * n_frames["train"] * 1.2 * per_frame
     epoch = n_frames["train"] * per_frame + n_frames["valid"] * per_frame / 3
     return (pretraining if first == 0 else 0) + (last - first) * epoch
-
-
-def _announce(seconds, n_workers):
-    if seconds:
-        print(f"about {math.ceil(seconds / 60)} min with {n_workers} process(es), by an estimate; stopped, the same "
-              "command goes on", flush=True)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ from pathlib import Path
 from dbn.checkpoint import Checkpoint
 from experiments import sweep
 from experiments.options import parse, run_script
-from experiments.search import train_point
 from experiments.space import Choice, LogUniform
+from experiments.train_points import train_point
 
 SPACE = {"layers": Choice(1), "units": Choice(4, 8, 12), "pretrain_lr": LogUniform(1e-3, 1e-1),
          "finetune_lr": LogUniform(1e-2, 1.0), "pretrain_epochs": Choice(0, 1), "batch_size": Choice(10, 20)}

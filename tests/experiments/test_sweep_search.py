@@ -10,12 +10,13 @@ import pytest
 import dbn.files
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.settings import TrainingSettings
-from experiments import search
+from experiments import train_points
 from experiments.profiles import SPACE
 from experiments.records import final_path, read_record
-from experiments.search import Search, rungs, train_point
+from experiments.search import Search, rungs
 from experiments.space import Point, draw_point
 from experiments.sweep import agree_on_plan
+from experiments.train_points import train_point
 
 N_POINTS, EPOCHS = 20, 9
 BASE = TrainingSettings(finetune_epochs=EPOCHS)
@@ -33,8 +34,8 @@ class Trainer:
         self.names = {point.settings: point.name for point in [*POINTS, PAPER]}
         self.diverges, self.patience, self.fails = {}, {}, {}  # by name: after so many epochs; an exception
         self.made = []
-        monkeypatch.setattr(search, "open_inputs", lambda folder, kind: (None, None))
-        monkeypatch.setattr(search, "train", self.train)
+        monkeypatch.setattr(train_points, "open_inputs", lambda folder, kind: (None, None))
+        monkeypatch.setattr(train_points, "train", self.train)
 
     def train(self, train_set, valid_set, n_outs, settings, directory, data_key, progress, max_epoch):
         """As :func:`dbn.training.train`."""
@@ -135,8 +136,8 @@ class Killed(BaseException):
 def test_interrupted_after_any_point_it_ends_the_same(trainer, tmp_path):
     expected = start(tmp_path / "undisturbed")
     n_epochs = len(trainer.made)
-    original = search.write_record
-    for n_records in (1, 5, 14, 21, 22):
+    original = train_points.write_record
+    for n_records in (1, 5, 9, 14):
         trainer.made.clear()
         written = []
 
@@ -147,14 +148,14 @@ def test_interrupted_after_any_point_it_ends_the_same(trainer, tmp_path):
                 raise Killed
 
         folder = tmp_path / str(n_records)
-        search.write_record = write_and_die
+        train_points.write_record = write_and_die
         try:
             for _ in range(2):
                 written.clear()
                 with pytest.raises(Killed):
                     start(folder)
         finally:
-            search.write_record = original
+            train_points.write_record = original
         assert start(folder) == expected
         assert len(trainer.made) == len(set(trainer.made)) == n_epochs
 
@@ -201,7 +202,7 @@ def test_a_failed_point_is_tried_again_and_the_end_is_the_same(trainer, tmp_path
 
 def test_a_worker_killing_point_is_given_up(trainer, tmp_path):
     trainer.fails = {"point-003": Killed()}
-    for _ in range(search.DEATHS):
+    for _ in range(train_points.DEATHS):
         with pytest.raises(Killed):
             start(tmp_path)
     record = start(tmp_path)["point-003"]
@@ -244,7 +245,7 @@ def test_a_checkpoint_that_cannot_be_used_is_made_anew(trainer, tmp_path, monkey
             raise TrainingError(f"{path}: not a readable checkpoint")
         return original(*arguments, directory=directory, **options)
 
-    monkeypatch.setattr(search, "train", refuse)
+    monkeypatch.setattr(train_points, "train", refuse)
     assert start(tmp_path / "damaged") == expected
     assert "not a readable checkpoint; point-002 is trained again" in capsys.readouterr().err
 
