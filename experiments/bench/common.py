@@ -64,7 +64,7 @@ QUICK = Sizes(rounds=2, slow_rounds=1, n_frames=2000, call_frames=1000, clips=4,
               finetune_epochs=1, units=(5,), batch_sizes=(20, 100), starts=1)
 
 
-def alternate(contestants, rounds, description):
+def alternate(contestants, rounds, description, clock=time.perf_counter):
     """Seconds of every contestant in every round, the contestants taking turns.
 
     Parameters
@@ -74,6 +74,8 @@ def alternate(contestants, rounds, description):
     rounds : int
     description : str
         Of the progress bar.
+    clock : callable
+        Gives the seconds; by default those that a user waits.
 
     Returns
     -------
@@ -82,10 +84,10 @@ def alternate(contestants, rounds, description):
     seconds = {name: np.empty(rounds) for name in contestants}
     for number in tqdm(range(-1, rounds), desc=description, unit="round", disable=None):
         for name, contestant in contestants.items():
-            began = time.perf_counter()
+            began = clock()
             contestant()
             if number >= 0:
-                seconds[name][number] = time.perf_counter() - began
+                seconds[name][number] = clock() - began
     return seconds
 
 

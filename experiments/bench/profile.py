@@ -1,26 +1,40 @@
 """Where the time of a training epoch goes, by kind of work.
 
-A compiled epoch is one function, into which no profiler of Python sees. So each kind of work is done alone, as often
-and at the shapes that a minibatch has it: what the library has expressions for by those expressions, through the same
-:func:`dbn.graphs.epoch_function`, less the same epoch that only reads their inputs; products, gathering and updates by
-NumPy. What the whole epoch takes beyond the sum is the rest: the scan itself, temporaries, biases. Where the library
-does a kind of work better than NumPy does it alone, the rest is too small by the difference.
+A compiled epoch is one function, into which no profiler of Python sees. But it is made of the nodes of PyTensor's
+graph, each of which Numba compiles as a function of its own. So the graph that the library runs is taken as the
+compiler has rewritten it, every node is called alone on the values that it has in the first minibatch, in turn with
+the whole epoch, and the times are added up by kind. What the whole takes beyond the sum is the rest: the loop,
+indexing, and data that a node finds in the processor's cache only when it is called again and again.
 """
+from dataclasses import dataclass
 from functools import partial
+from time import perf_counter, thread_time
 
 import numpy as np
 import pytensor
-import pytensor.tensor as pt
-from pytensor.graph.replace import graph_replace
+from pytensor.graph.basic import Apply, Constant
+from pytensor.link.numba.dispatch.basic import numba_funcify_and_cache_key, numba_njit
+from pytensor.scan.op import Scan
+from pytensor.tensor.elemwise import Elemwise
 
-from dbn.graphs import epoch_function
-from dbn.streams import RandomStreams
-from experiments.bench import peers
 from experiments.bench.common import alternate
 from experiments.bench.library import FINETUNE_LR, PRETRAIN_LR, Library, frames
-from experiments.bench.training import cd1_products
 
-REST = "the rest: scan, temporaries, biases"
+PRODUCTS, GATHERING, DRAWS = "matrix products, with updates that are part of them", "gathering rows", "random draws"
+SIGMOIDS, COSTS, BOTH = "sigmoids", "softmax, softplus, costs", "sigmoids and softplus in one loop"
+SUMS, OTHER = "sums", "other element-wise work, with updates"
+REST = "the rest: loop, indexing, rows from memory"
+
+# by the beginning of the name of an operation's class, PyTensor's and the library's own
+INDEXING = ("Subtensor", "DimShuffle", "Shape", "ScalarFromTensor", "TensorFromScalar", "MakeVector", "Assert", "Alloc")
+KINDS = {("Dot", "Gemm", "Gemv", "Ger", "AddProduct", "Product"): PRODUCTS,
+         ("TakeRows", "AdvancedSubtensor"): GATHERING, ("RandomVariable", "Bernoulli", "Normal"): DRAWS,
+         ("Sigmoid",): SIGMOIDS, ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
+         ("Sum", "CAReduce", "Max"): SUMS, INDEXING: None}
+
+CALLS_SECONDS = 2e-3  # a node is called for so long at a time
+
+_compiled = {}
 
 
 def profiles(sizes):
@@ -29,107 +43,179 @@ def profiles(sizes):
     Returns
     -------
     list of dict
-        ``work``, ``nanoseconds`` a frame and ``parts``, a list of (kind, nanoseconds a frame, share of the whole).
+        See :func:`profile`.
     """
     x, y = frames(sizes.n_frames)
     library = Library(x, y)
     order = np.random.default_rng(1).permutation(sizes.n_frames)[:sizes.call_frames]
-    finetune = partial(library.finetuning(), order, lr=FINETUNE_LR)
-    pretrain = partial(library.pretraining(), order, lr=PRETRAIN_LR)
-    parts = _finetuning_parts(library, x, y, order)
-    return [*(_profile("fine-tuning 513-50-50-50-10", finetune, parts, order, batch_size, sizes)
-              for batch_size in (20, 1000)),
-            _profile("CD-1 513->50", pretrain, _cd1_parts(library, x, order), order, 20, sizes)]
+    finetune = library.dbn.finetuning_epoch(library.x, library.y)
+    pretrain = library.dbn.pretraining_epoch(0, library.x)
+    return [profile(work, function, order, batch_size, lr, sizes.rounds) for work, function, batch_size, lr in
+            (("fine-tuning 513-50-50-50-10", finetune, 20, FINETUNE_LR),
+             ("fine-tuning 513-50-50-50-10", finetune, 1000, FINETUNE_LR),
+             ("CD-1 513->50", pretrain, 20, PRETRAIN_LR))]
 
 
-def _profile(work, whole, parts, order, batch_size, sizes):
-    """Time the whole and its parts in turn.
-
-    A part is (kind, function, function to subtract or None); all functions take `batch_size`.
-    """
-    work = f"{work}, minibatch {batch_size}"
-    contestants = {"whole": partial(whole, batch_size=batch_size)}
-    for kind, function, baseline in parts:
-        contestants[kind] = partial(function, batch_size=batch_size)
-        if baseline is not None:
-            contestants[kind, "baseline"] = partial(baseline, batch_size=batch_size)
-    seconds = alternate(contestants, sizes.rounds, f"profile of {work}")
-    spent = {kind: np.median(seconds[kind] - seconds.get((kind, "baseline"), 0)) for kind, _, _ in parts}
-    total = np.median(seconds["whole"])
-    spent[REST] = total - sum(spent.values())
-    return {"work": work, "nanoseconds": float(1e9 * total / len(order)),
-            "parts": [(kind, float(1e9 * value / len(order)), float(value / total)) for kind, value in spent.items()]}
-
-
-def _finetuning_parts(library, x, y, order):
-    dbn, n = library.dbn, len(order)
-    layers = [rbm.propup(rbm.input) for rbm in dbn.rbm_layers]
-    derivatives = [pt.grad(pt.sqr(mean).sum(), pre_sigmoid) for pre_sigmoid, mean in layers]
-    output = dbn.logLayer
-    gradient = pt.grad(output.cost(dbn.y), output.activation)
-    return [("gathering rows (NumPy)", partial(_gather, x, order), None),
-            ("matrix products (NumPy)", partial(peers.MatrixProducts(library.params, x).train, order, lr=0), None),
-            ("sigmoids and their derivatives", *_alone(derivatives, {pre_sigmoid: 50 for pre_sigmoid, _ in layers}, n)),
-            ("softmax, cost and gradient", *_alone([gradient], {output.activation: 10, dbn.y: y}, n)),
-            ("updates (NumPy)", partial(_updates, library.params, n), None)]
-
-
-def _cd1_parts(library, x, order):
-    rbm, n = library.dbn.rbm_layers[0], len(order)
-    pre_hidden, hidden = rbm.propup(rbm.input)
-    pre_visible, visible = rbm.propdown(hidden)
-    pre_hidden_end, hidden_end = rbm.propup(visible)
-    reconstruction = rbm.get_reconstruction_cost({}, pre_visible)
-    streams, means = RandomStreams(0), [hidden, visible, hidden_end]
-    return [("gathering rows (NumPy)", partial(_gather, x, order), None),
-            ("matrix products (NumPy)", partial(cd1_products, library.params[0], x[order]), None),
-            ("sigmoids", *_alone(means, {pre_hidden: 50, pre_visible: 513, pre_hidden_end: 50}, n)),
-            ("random draws", *_alone([streams.bernoulli(mean) for mean in means], dict(zip(means, (50, 513, 50))), n,
-                                     streams.collect_updates())),
-            ("monitored cost", *_alone([reconstruction], {rbm.input: x, pre_visible: 513}, n)),
-            ("updates (NumPy)", partial(_updates, [param.get_value() for param in rbm.params], n), None)]
-
-
-def _alone(outputs, inputs, n, updates=None):
-    """An epoch that computes nothing but `outputs` for every minibatch, and one that only reads their inputs.
+def profile(work, epoch_function, order, batch_size, lr, rounds):
+    """Time a compiled epoch and its nodes in turn.
 
     Parameters
     ----------
-    outputs : list of symbolic variables
-    inputs : dict of symbolic variable to (int or array)
-        What the outputs are computed from: its rows, or the number of columns of random ones.
-    n : int
-        Rows used.
-    updates : dict, optional
-        New values of shared variables that belong to the outputs.
+    work : str
+        What it is.
+    epoch_function : pytensor function
+        Of :func:`dbn.graphs.epoch_function`.
+    order, batch_size, lr
+        Its arguments.
+    rounds : int
+
+    Returns
+    -------
+    dict
+        ``work``; ``nanoseconds`` a frame; ``parts``, a list of (kind, nanoseconds a frame, share of the whole).
     """
-    rng = np.random.default_rng(2)
-    data, replacements = {}, {}
-    for inner, values in inputs.items():
-        replacements[inner] = inner.type()
-        data[replacements[inner]] = pytensor.shared(
-            rng.random((n, values), dtype=np.float32) if isinstance(values, int) else values)
-    updates = updates or {}
-    total, *new = graph_replace([sum(output.sum() for output in outputs), *updates.values()], replacements,
-                                strict=False)
-    reading = sum(variable.sum() for variable in data)
-    lr = pt.scalar("lr", dtype="float32")
-    clock = pytensor.shared(np.float32(0))  # an epoch function has something to update, and a rate in it
-    order = np.arange(n)
-    return [partial(epoch_function(pt.cast(cost, "float32"), {clock: clock + lr} | extra, data, lr), order, lr=0.0)
-            for cost, extra in ((total, dict(zip(updates, new))), (reading, {}))]
+    work = f"{work}, minibatch {batch_size}"
+    nodes = node_calls(epoch_function, order, batch_size, lr)
+    contestants = {"whole": partial(epoch_function, order, batch_size, lr)}
+    for number, node in enumerate(nodes):
+        contestants[number] = node.call
+        contestants[number, "restore"] = node.restore
+    # of the processor: short calls are seldom interrupted by what else runs there, the whole epoch often
+    seconds = alternate(contestants, rounds, f"profile of {work}", clock=thread_time)
+    total = np.median(seconds["whole"]) / len(order)
+    spent = {}
+    for number, node in enumerate(nodes):
+        a_call = np.median(seconds[number] - seconds[number, "restore"]) / node.n_calls
+        kind = kind_of(node.apply.op)
+        spent[kind] = spent.get(kind, 0.0) + a_call / min(batch_size, len(order))
+    parts = sorted(spent.items(), key=lambda part: -part[1]) + [(REST, total - sum(spent.values()))]
+    return {"work": work, "nanoseconds": float(1e9 * total),
+            "parts": [(kind, float(1e9 * value), float(value / total)) for kind, value in parts]}
 
 
-def _gather(x, order, batch_size):
-    out = np.empty((batch_size, x.shape[1]), dtype=x.dtype)
-    for start in range(0, len(order), batch_size):
-        rows = order[start:start + batch_size]
-        np.take(x, rows, axis=0, out=out[:len(rows)], mode="clip")
+def kind_of(op):
+    """The kind of work that an operation is; None for indexing, which costs next to nothing."""
+    if not isinstance(op, Elemwise):
+        name = type(op).__name__
+        return next((kind for names, kind in KINDS.items() if name.startswith(names)), OTHER)
+    inner = getattr(op.scalar_op, "fgraph", None)  # of several operations fused into one loop
+    names = " ".join(type(node.op).__name__ for node in inner.toposort()) if inner else type(op.scalar_op).__name__
+    found = tuple(any(word in names for word in words) for words in (("Sigmoid", "Exp"), ("Softplus", "Log")))
+    return {(True, True): BOTH, (True, False): SIGMOIDS, (False, True): COSTS, (False, False): OTHER}[found]
 
 
-def _updates(params, n, batch_size):
-    gradients = [np.zeros_like(param) for param in params]
-    for _ in range(0, n, batch_size):
-        for param, gradient in zip(params, gradients):
-            gradient *= np.float32(0.1)
-            param -= gradient
+@dataclass(frozen=True)
+class NodeCalls:
+    """A node, a function that calls it `n_calls` times, and one that does what else the first does."""
+
+    apply: Apply
+    n_calls: int
+    call: callable
+    restore: callable
+
+
+def node_calls(epoch_function, order, batch_size, lr):
+    """The nodes that a minibatch runs through, but for indexing, with the values that they have in the first one.
+
+    Returns
+    -------
+    list of NodeCalls
+    """
+    given = {"order": order, "batch_size": np.array(batch_size), "lr": np.array(lr, dtype=np.float32)}
+    graph = epoch_function.maker.fgraph
+    values = {variable: given.get(variable.name, container.storage[0])
+              for variable, container in zip(graph.inputs, epoch_function.input_storage)}
+    for node in graph.toposort():
+        inputs = _inputs(node, values)
+        if isinstance(node.op, Scan):
+            with pytensor.config.change_flags(numba__fastmath=False):  # as dbn.graphs.function compiles
+                return list(_in_graph(node.op.fgraph, _first_step(node, inputs)))
+        values.update(zip(node.outputs, _performed(node, inputs)))
+    raise ValueError("this function has no loop over minibatches")
+
+
+def _inputs(node, values):
+    return [variable.data if isinstance(variable, Constant) else values[variable] for variable in node.inputs]
+
+
+def _performed(node, inputs):
+    """A node's outputs, by its code in Python."""
+    outputs = [[None] for _ in node.outputs]
+    node.op.perform(node, [_copy(value) for value in inputs], outputs)
+    return [cell[0] for cell in outputs]
+
+
+def _copy(value):
+    """A node may write into its inputs."""
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
+def _in_graph(graph, values):
+    """The calls of each node, whose outputs are the inputs of others."""
+    for node in graph.toposort():
+        inputs = _inputs(node, values)
+        if kind_of(node.op) is None:
+            outputs = _performed(node, inputs)
+        else:
+            calls, outputs = _calls(node, inputs)
+            yield calls
+        values.update(zip(node.outputs, outputs))
+
+
+def _first_step(scan, inputs):
+    """What the graph inside a scan computes its first step from: a dict of values by variable."""
+    op, outer, inner = scan.op, dict(zip(scan.inputs, inputs)), scan.op.fgraph.inputs
+    values = {}
+    for of_kind, first in (("seqs", True), ("sitsot", True), ("untraced_sit_sot", False), ("non_seqs", False)):
+        inside, outside = getattr(op, f"inner_{of_kind}")(inner), getattr(op, f"outer_{of_kind}")(scan.inputs)
+        values |= {i: np.asarray(outer[o][0]) if first else outer[o] for i, o in zip(inside, outside)}
+    return values
+
+
+def _calls(node, inputs):
+    """The calls of a node, and what the first one gave."""
+    function, key = numba_funcify_and_cache_key(node.op, node=node)
+    overwritten = [i for places in node.op.destroy_map.values() for i in places if isinstance(inputs[i], np.ndarray)]
+    arguments = tuple(map(_copy, inputs)), tuple(_copy(inputs[i]) for i in overwritten)
+    # of nodes with one key one is compiled; without a key, each
+    loop, restore = _compiled.setdefault((key or node, *overwritten), _loops(function, overwritten))
+    outputs = loop(1, *arguments)
+    outputs = [_copy(value) for value in (outputs if len(node.outputs) > 1 else [outputs])]
+    began = perf_counter()
+    loop(10, *arguments)
+    n_calls = max(10, int(10 * CALLS_SECONDS / (perf_counter() - began)))
+    return NodeCalls(node, n_calls, partial(loop, n_calls, *arguments), partial(restore, n_calls, *arguments)), outputs
+
+
+def _loops(function, overwritten):
+    """Two compiled loops: one calls `function` on inputs that are as they were, the other only makes them so.
+
+    What is overwritten again and again would run into infinities and denormal numbers, with which everything is slow.
+    """
+    if not overwritten:
+        @numba_njit(final_function=True)
+        def call(n, inputs, originals):
+            for _ in range(n - 1):
+                function(*inputs)
+            return function(*inputs)
+        return call, _nothing
+
+    [place] = overwritten
+
+    @numba_njit(final_function=True)
+    def restore(n, inputs, originals):
+        for _ in range(n - 1):
+            inputs[place][...] = originals[0]
+
+    @numba_njit(final_function=True)
+    def call_and_restore(n, inputs, originals):
+        for _ in range(n - 1):
+            function(*inputs)
+            inputs[place][...] = originals[0]
+        return function(*inputs)
+
+    return call_and_restore, restore
+
+
+def _nothing(n, inputs, originals):
+    """What has to be restored where a node overwrites none of its inputs."""

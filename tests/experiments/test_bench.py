@@ -3,14 +3,16 @@ import json
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from pytensor.scan.op import Scan
 
 from experiments.bench import __main__ as bench
 from experiments.bench import library as bench_library
-from experiments.bench import peers, report, runs, startup, svm, training
+from experiments.bench import peers, profile, report, runs, startup, svm, training
 from experiments.bench.common import QUICK, alternate, row, skipped, times_faster
 
 N = 230  # frames, so that the last minibatch is a smaller one at any size used here
@@ -184,9 +186,40 @@ def test_a_first_call_in_a_fresh_process_trains(stage):
     assert 0 < runs.in_fresh_process("experiments.bench.startup", stage)
 
 
+def test_every_kind_of_work_is_found_in_the_graphs(problem):
+    """Of each kind as many operations as the equations have, whatever loops they were fused into."""
+    library, _, _ = problem
+    kinds = {}
+    for name, function in (("finetuning", library.dbn.finetuning_epoch(library.x, library.y)),
+                           ("cd1", library.dbn.pretraining_epoch(0, library.x))):
+        [scan] = [node for node in function.maker.fgraph.toposort() if isinstance(node.op, Scan)]
+        kinds[name] = Counter(profile.kind_of(node.op) for node in scan.op.fgraph.toposort())
+    assert kinds["finetuning"][profile.PRODUCTS] == 11 and kinds["cd1"][profile.PRODUCTS] >= 5
+    assert kinds["finetuning"][profile.SIGMOIDS] == 3 and kinds["cd1"][profile.SIGMOIDS] >= 1
+    assert kinds["finetuning"][profile.GATHERING] == 2 and kinds["cd1"][profile.GATHERING] == 1
+    assert kinds["finetuning"][profile.DRAWS] == 0 and kinds["cd1"][profile.DRAWS] >= 2
+    assert all(kinds[name][profile.COSTS] for name in kinds)
+
+
+def test_a_profile_adds_up_to_the_whole(problem, tmp_path, capsys):
+    library, _, order = problem
+    before = library.params
+    function = library.dbn.finetuning_epoch(library.x, library.y)
+    calls = profile.node_calls(function, order, 20, 0.1)
+    assert all((old == new).all() for old, new in zip(before, library.params))
+    gathered = next(call for call in calls if profile.kind_of(call.apply.op) == profile.GATHERING
+                    and call.apply.outputs[0].ndim == 2)
+    np.testing.assert_array_equal(gathered.call(), library.x.get_value()[order[:20]])
+    measured = profile.profile("work", function, order, 20, 0.1, rounds=2)
+    assert sum(share for _, _, share in measured["parts"]) == pytest.approx(1)
+    assert sum(part[1] for part in measured["parts"]) == pytest.approx(measured["nanoseconds"])
+    report.write(tmp_path, report.result_of({"rows": [], "profiles": [measured], "curves": {}}, [], False))
+    assert "Where the time goes: work, minibatch 20" in capsys.readouterr().out
+
+
 def test_the_quick_run_measures_every_section(tmp_path, capsys):
-    # start-up and fine-tuning have tests of their own above
-    sections = [name for name in bench.SECTIONS if name not in ("startup", "finetuning")]
+    # those left out have tests of their own above
+    sections = [name for name in bench.SECTIONS if name not in ("startup", "finetuning", "profile")]
     bench.main(["--quick", "--out", str(tmp_path), "--only", *sections])
     result = json.loads((tmp_path / "bench.json").read_text())
     text = (tmp_path / "bench.md").read_text()
@@ -201,10 +234,6 @@ def test_the_quick_run_measures_every_section(tmp_path, capsys):
     assert set(result["curves"]) == {"clips", "units", "batch_sizes"}
     assert [run["clips"] for run in result["curves"]["clips"]] == list(QUICK.corpus_clips)
     assert [point["units"] for point in result["curves"]["units"]] == list(QUICK.units)
-    assert len(result["profiles"]) == 3
-    for profile in result["profiles"]:
-        assert sum(share for _, _, share in profile["parts"]) == pytest.approx(1)
-        assert sum(part[1] for part in profile["parts"]) == pytest.approx(profile["nanoseconds"])
     assert result["machine"]["cpu"] and result["machine"]["memory"] > 1e8 and result["versions"]["numpy"]
 
 
