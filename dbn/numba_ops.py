@@ -15,7 +15,7 @@ from dbn import threefry
 from dbn.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Normal, Product, Sigmoid, SoftmaxCost, Softplus,
                      TakeRows)
 
-VERSION = 5  # raised whenever the code below changes, so that nobody's cache holds the old one
+VERSION = 6  # raised whenever the code below changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -26,9 +26,12 @@ LN2_HIGH, LN2_LOW = np.float32(0.693359375), np.float32(-2.12194440e-4)
 
 @njit(error_model="numpy")
 def exp32(x):
-    """exp(x) in single precision: 2^n e^r with |r| <= ln(2) / 2, by Taylor's polynomial; x within -87 and 88."""
+    """exp(x) in single precision: 2^n e^r with |r| <= ln(2) / 2, by Taylor's polynomial.
+
+    It is exp(-87), of about 1e-38, for all below, and infinite from 88.4 on.
+    """
     # in this order, NaN stays what it is
-    x = np.float32(88) if x > np.float32(88) else x
+    x = np.float32(89) if x > np.float32(89) else x
     x = np.float32(-87) if x < np.float32(-87) else x
     n = np.floor(x * LOG2_E + np.float32(0.5))
     r = (x - n * LN2_HIGH) - n * LN2_LOW
