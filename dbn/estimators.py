@@ -9,7 +9,9 @@ arrays, so fitted estimators are pickled, copied to other processes and used wit
 There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
 from the fit before.
 """
+import tempfile
 from numbers import Integral, Real
+from pathlib import Path
 
 import numpy as np
 from scipy.special import log_expit, softmax
@@ -103,7 +105,7 @@ class _DBNEstimator(BaseEstimator):
         rows = FrameSet.from_arrays(X, labels)
         names = tuple(str(name) for name in classes)
         scaling = before.scaling if before else Scaling(self.scaling).fit(x for x, _ in rows.blocks())
-        rows = rows.with_scaling(scaling)
+        rows = rows.with_scaling(scaling).stored()
 
         dbn = build_dbn(settings, rows.n_features, len(names))
         checkpoint = Checkpoint(None, "")
@@ -112,10 +114,10 @@ class _DBNEstimator(BaseEstimator):
             dbn.set_values(_values_of(before, dbn))
             if labels is not None:
                 checkpoint.stage = dbn.n_layers  # where fine-tuning begins
-        with threadpool_limits(limits=1, user_api="blas"):
-            pretrain(dbn, rows, settings, checkpoint, self.verbose)
+        with threadpool_limits(limits=1, user_api="blas"), tempfile.TemporaryDirectory() as folder:
+            pretrain(dbn, rows, settings, checkpoint, Path(folder), self.verbose)
             if labels is not None:
-                valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling)
+                valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling).stored()
                 finetune(dbn, rows, valid_rows, settings, checkpoint, self.verbose)
                 dbn.set_values(checkpoint.best_values)
         self.history_ = [*history, *checkpoint.history]

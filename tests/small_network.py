@@ -1,6 +1,9 @@
 """A network and data of a few numbers, the same in several test files so that its graphs are compiled once."""
+import threading
+
 import numpy as np
 
+import dbn.epochs
 from dbn.dbn import DBN
 from dbn.frames import FrameSet
 from dbn.settings import TrainingSettings
@@ -22,11 +25,11 @@ def network(dtype="float32", seed=0, **options):
     """A DBN whose output layer is not at the zeros that it starts from."""
     options = {"n_ins": N_INS, "hidden_layers_sizes": HIDDEN, "n_outs": N_OUTS} | options
     rng = np.random.default_rng(seed)
-    dbn = DBN(rng, theano_rng=RandomStreams(seed + 1), dtype=dtype, **options)
-    for param in dbn.all_params():
+    made = DBN(rng, theano_rng=RandomStreams(seed + 1), dtype=dtype, **options)
+    for param in made.all_params():
         if not param.get_value().any():
             param.set_value(rng.normal(scale=0.3, size=param.get_value().shape).astype(dtype))
-    return dbn
+    return made
 
 
 def settings(**changes):
@@ -41,6 +44,11 @@ def training_sets():
     return [FrameSet.from_arrays(*examples(n, seed), segment_length=20) for n, seed in ((120, 1), (60, 2))]
 
 
+def forget_compiled(monkeypatch):
+    """An empty cache of compiled epochs for the length of a test."""
+    monkeypatch.setattr(dbn.epochs, "_made", threading.local())
+
+
 def replace_compiled(monkeypatch):
     """Let the loops run without a compiler, which takes seconds a run.
 
@@ -48,7 +56,7 @@ def replace_compiled(monkeypatch):
     """
     def epoch(network, params, data):
         def run(order, batch_size, lr):
-            draw = network.theano_rng.generator.get_value().random()
+            draw = network.theano_rng.generator.get_value()[0] / 2**32
             for start in range(0, len(order), batch_size):
                 mean = data.get_value()[order[start:start + batch_size]].mean()
                 for param in params:
@@ -60,15 +68,6 @@ def replace_compiled(monkeypatch):
     def pretraining_epoch(self, layer, data, k=1):
         return epoch(self, self.rbm_layers[layer].params, data)
 
-    def means(self, layer, x):
-        return 1 / (1 + np.exp(-x @ self.params[2 * layer].get_value() - self.params[2 * layer + 1].get_value()))
-
-    def predict(self, x):
-        for layer in range(len(self.params) // 2):
-            x = means(self, layer, x)
-        return x
-
+    forget_compiled(monkeypatch)
     monkeypatch.setattr(DBN, "pretraining_epoch", pretraining_epoch)
     monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y: epoch(self, self.params, x))
-    monkeypatch.setattr(DBN, "propup_function", lambda self, layer: lambda x: means(self, layer, x))
-    monkeypatch.setattr(DBN, "prediction_function", lambda self: lambda x: predict(self, x))

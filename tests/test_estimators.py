@@ -3,7 +3,6 @@ import pickle
 
 import joblib
 import numpy as np
-import pytensor
 import pytest
 from scipy.special import expit
 from sklearn.base import clone
@@ -13,7 +12,6 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from dbn.dbn import DBN
 from dbn.errors import DBNError, TrainingError
 from dbn.estimators import DBNClassifier, DBNFeatures, _held_out
 from dbn.frames import FrameSet
@@ -21,7 +19,7 @@ from dbn.model_io import load_model, save_model
 from dbn.scaling import Scaling
 from dbn.settings import TrainingSettings
 from dbn.training import train
-from small_network import examples
+from small_network import examples, forget_compiled
 
 # scikit-learn's checks want blobs of three classes told apart, with few rows and features; two layers everywhere, so
 # that there is less to compile
@@ -31,53 +29,6 @@ SMALL = {"hidden_layers_sizes": (6, 5), "pretrain_lr": 0.05, "pretrain_epochs": 
          "finetune_epochs": 8, "batch_size": 10, "random_state": 0}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def compile_once():
-    """Share compiled epochs between networks that differ in sizes only; to build one takes a second, and fits are many.
-
-    The graphs do not know the sizes, so the function of a host network serves for all: values are carried in and out.
-    """
-    hosts, functions = {}, {}
-
-    def host_of(dbn):
-        visible = type(dbn.rbm_layers[0]).__name__
-        key = dbn.n_layers, visible, dbn.logLayer.output, dbn.dtype
-        if key not in hosts:
-            hosts[key] = DBN(np.random.default_rng(0), n_ins=3, hidden_layers_sizes=(2,) * dbn.n_layers, n_outs=2,
-                             visible="gaussian" if visible == "GaussianRBM" else "bernoulli",
-                             output=dbn.logLayer.output, dtype=dbn.dtype)
-        return key, hosts[key]
-
-    def shared_epoch(build):
-        def epoch(self, *args):
-            key, host = host_of(self)
-            data = [arg for arg in args if not isinstance(arg, int)]
-            numbers = [arg for arg in args if isinstance(arg, int)]  # layer and k, or none
-            key = build.__name__, key, *numbers
-            if key not in functions:
-                copies = [pytensor.shared(shared.get_value()) for shared in data]
-                functions[key] = copies, build(host, *numbers[:1], *copies, *numbers[1:])
-            copies, function = functions[key]
-
-            def run(*args):
-                pairs = list(zip([*host.all_params(), host.theano_rng.generator, *copies],
-                                 [*self.all_params(), self.theano_rng.generator, *data], strict=True))
-                for ours, theirs in pairs:
-                    ours.set_value(theirs.get_value())
-                cost = function(*args)
-                for ours, theirs in pairs:
-                    theirs.set_value(ours.get_value())
-                return cost
-            return run
-        return epoch
-
-    originals = {name: getattr(DBN, name) for name in ("pretraining_epoch", "finetuning_epoch")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, build in originals.items():
-            patch.setattr(DBN, name, shared_epoch(build))
-        yield originals
-
-
 @pytest.fixture(scope="module")
 def digits():
     """Rows and labels of scikit-learn's digits, 8 by 8 grey values: training and test."""
@@ -85,12 +36,12 @@ def digits():
 
 
 @pytest.fixture(scope="module")
-def classifier(compile_once):
+def classifier():
     return DBNClassifier(**SMALL).fit(*examples(120))
 
 
 @pytest.fixture(scope="module")
-def features(compile_once):
+def features():
     return DBNFeatures(**SMALL).fit(*examples(120))
 
 
@@ -107,7 +58,7 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-def test_same_bits_as_the_training_loop(compile_once, monkeypatch):
+def test_same_bits_as_the_training_loop(monkeypatch):
     x, y = examples(120)
     valid = examples(60, seed=1)
     fitted = DBNClassifier(**SMALL).fit(x, y, *valid)
@@ -115,8 +66,7 @@ def test_same_bits_as_the_training_loop(compile_once, monkeypatch):
     scaling = Scaling("minmax").fit([x])
     sets = [FrameSet.from_arrays(*pair).with_scaling(scaling) for pair in ((x, y), valid)]
     seed = int(np.random.RandomState(0).randint(2**31 - 1))
-    for name, build in compile_once.items():
-        monkeypatch.setattr(DBN, name, build)  # this network compiles its own epochs
+    forget_compiled(monkeypatch)  # this network compiles its own epochs
     result = train(*sets, 3, TrainingSettings(**settings, seed=seed), progress=False)
     n = len(fitted.model_.weights)
     for i, value in enumerate(result.dbn.get_values()[:2 * n]):
