@@ -3,6 +3,7 @@ import functools
 import os
 import threading
 import time
+import warnings
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -36,7 +37,9 @@ def workers(jobs, scheduler=None):
         Dask is not installed, no scheduler answers there, or it has no workers.
     """
     if scheduler is None:
-        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1):
+        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1), warnings.catch_warnings():
+            # a worker that has grown, as compilers make it, is replaced before its next call
+            warnings.filterwarnings("ignore", "A worker stopped")
             yield jobs
         return
     try:

@@ -145,7 +145,8 @@ def _changes(name, old, new):
 def cost(n_frames, point, first, last):
     """About how many seconds a process trains a point from one epoch of fine-tuning to another.
 
-    Counted are the multiplications of the weights and a part for each frame that does not depend on them.
+    By what was measured on the machine that RESULTS.md names: every weight costs, more so in small minibatches, and
+    every frame costs something that does not depend on the weights.
 
     Parameters
     ----------
@@ -158,9 +159,9 @@ def cost(n_frames, point, first, last):
     settings = point.settings
     sizes = settings.hidden_layers_sizes
     n_weights = 513 * sizes[0] + sum(below * above for below, above in zip(sizes, sizes[1:]))
-    per_frame = 2e-6 + 2e-10 * n_weights * (1 + 10 / settings.batch_size)
-    pretraining = settings.pretrain_epochs * n_frames["train"] * 1.2 * per_frame
-    epoch = n_frames["train"] * per_frame + n_frames["valid"] * per_frame / 3
+    per_frame = 1.2e-6 + n_weights * (4.5e-11 + 6e-10 / settings.batch_size)
+    pretraining = settings.pretrain_epochs * n_frames["train"] * (2 * per_frame + 1e-6 * len(sizes))
+    epoch = (n_frames["train"] + n_frames["valid"] / 4) * per_frame
     return (pretraining if first == 0 else 0) + (last - first) * epoch
 
 
