@@ -18,7 +18,7 @@ import dbn.frames
 from dbn.audio import FRAME_LENGTH, dft_magnitudes, load_audio
 from dbn.datasets import Corpus, Track
 from dbn.errors import DatasetError, DBNError
-from dbn.frames import FrameSet, FrameStore, write_rows
+from dbn.frames import FrameSet, FrameStore, open_rows, write_rows
 from dbn.scaling import Scaling
 from dbn.streaming import BLOCK_FRAMES
 
@@ -393,30 +393,67 @@ def test_unknown_songs_are_named_and_skipped_ones_recorded(corpus, cache):
 def test_shards_hold_every_frame_once_in_equal_parts(max_frames):
     x = np.arange(3000, dtype=np.float32).reshape(-1, 1)
     frame_set = FrameSet(x, [(0, 1000), (1000, 1010), (1010, 2500), (2500, 3000)], labels=[5, 6, 7, 8])
-    shards = list(frame_set.shards(np.random.default_rng(1), max_frames))
-    sizes = [len(shard) for shard, _ in shards]
+    shards = frame_set.shards(np.random.default_rng(2), max_frames)
+    sizes = [len(shard) for shard in shards]
     assert len(sizes) == -(-3000 // max_frames) and max(sizes) <= max_frames and max(sizes) - min(sizes) <= 1
-    rows = np.concatenate([shard[:, 0] for shard, _ in shards]).astype(int)
-    np.testing.assert_array_equal(np.sort(rows), np.arange(3000))
-    expected = np.repeat([5, 6, 7, 8], [1000, 10, 1490, 500])
-    np.testing.assert_array_equal(np.concatenate([y for _, y in shards]), expected[rows])
+    frames = np.concatenate(shards)
+    assert frames.dtype == np.int64
+    np.testing.assert_array_equal(np.sort(frames), np.arange(3000))
+    if len(shards) > 1:  # whole songs one after another, dealt out
+        song = np.repeat([0, 1, 2, 3], [1000, 10, 1490, 500])[frames]
+        assert (np.diff(song) != 0).sum() == 3 and (np.diff(song) < 0).any()
+        assert (np.diff(frames)[np.diff(song) == 0] == 1).all()
 
 
 def test_shards_depend_on_the_generator_alone():
     frame_set = FrameSet.from_arrays(np.arange(9000, dtype=np.float32).reshape(-1, 1))
 
     def order(seed):
-        return np.concatenate([x[:, 0] for x, _ in frame_set.shards(np.random.default_rng(seed), 4000)])
+        return np.concatenate(frame_set.shards(np.random.default_rng(seed), 4000))
 
     np.testing.assert_array_equal(order(3), order(3))
     assert not np.array_equal(order(3), order(4))
 
 
 def test_one_shard_holds_the_frames_in_order():
-    x = np.arange(3000, dtype=np.float32).reshape(-1, 1)
-    (shard, y), = FrameSet.from_arrays(x).shards(np.random.default_rng(0), 3000)
-    np.testing.assert_array_equal(shard, x)
-    assert y is None
+    shard, = FrameSet.from_arrays(np.zeros((3000, 1))).shards(np.random.default_rng(0), 3000)
+    np.testing.assert_array_equal(shard, np.arange(3000))
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_stored_set_is_scaled_once_and_holds_the_same_songs(store, tmp_path, monkeypatch, mapped):
+    names = ["clip.004", "clip.001", "clip.002"]
+    plain = FrameSet.from_store(store, names)
+    scaled = plain.with_scaling(Scaling("minmax").fit(x for x, _ in plain.blocks()))
+    (expected, labels), = scaled.blocks()
+    transform, transformed = Scaling.transform, []
+    monkeypatch.setattr(Scaling, "transform", lambda self, x, out=None: (
+        transformed.append(len(x)), transform(self, x, out=out))[1])
+    stored = scaled.stored(tmp_path / "rows.npy" if mapped else None)
+    assert sum(transformed) == scaled.n_frames
+    np.testing.assert_array_equal(stored.rows, expected)
+    assert isinstance(stored.rows.base, np.memmap) == mapped == (tmp_path / "rows.npy").exists()
+    np.testing.assert_array_equal(stored.labels, labels)
+    assert (stored.names, stored.segment_labels.tolist()) == (tuple(names), plain.segment_labels.tolist())
+    for (_, song), (_, other) in zip(stored.songs(), scaled.songs(), strict=True):
+        np.testing.assert_array_equal(song, other)
+    assert sum(transformed) == 2 * scaled.n_frames  # the stored set has no need of it any more
+
+
+def test_rows_are_there_only_where_training_can_use_them_as_they_are(store, tmp_path):
+    x = np.random.default_rng(0).random((100, 3)).astype(np.float32)
+    assert FrameSet.from_arrays(x, segment_length=30).rows is x
+    assert FrameSet.from_arrays(x).with_scaling(Scaling("none")).rows is None
+    for segments in ([(0, 50)], [(50, 100), (0, 50)], [(0, 60), (50, 90)]):
+        assert FrameSet(x, segments).rows is None
+    names = [song.name for song in store.songs]
+    assert FrameSet.from_store(store, names).rows is None  # nobody may write there
+    rows = write_rows(tmp_path / "rows.npy", 100, 3, [x])
+    before = (tmp_path / "rows.npy").read_bytes()
+    mapped = FrameSet.from_arrays(open_rows(tmp_path / "rows.npy"))
+    mapped.rows[0] = 7
+    np.testing.assert_array_equal(rows, x)  # of each process its own
+    assert (tmp_path / "rows.npy").read_bytes() == before
 
 
 def test_arrays_with_a_label_for_each_row():
@@ -435,7 +472,8 @@ def test_arrays_with_a_label_for_each_row():
     (lambda: FrameSet.from_arrays(np.zeros(5)), "n_features"),
     (lambda: FrameSet.from_arrays(np.zeros((0, 5))), "no frames"),
     (lambda: FrameSet.from_arrays(np.zeros((5, 2)), np.zeros(4)), "labels"),
-    (lambda: FrameSet.from_arrays(np.zeros((5, 2))).blocks(0), "max_frames")])
+    (lambda: next(FrameSet.from_arrays(np.zeros((5, 2))).blocks(0)), "max_frames"),
+    (lambda: FrameSet.from_arrays(np.zeros((5, 2))).shards(np.random.default_rng(0), 0), "max_frames")])
 def test_sets_that_do_not_fit_together_are_refused(make, named):
     with pytest.raises(DBNError, match=named):
         make()

@@ -26,7 +26,7 @@ from dbn.checkpoint import Checkpoint
 from dbn.training import train
 from small_network import N_OUTS, settings, training_sets
 
-directory, last_epoch, signal_name = sys.argv[1:]
+directory, last_epoch, signal_name, *max_epoch = sys.argv[1:]
 dbn.checkpoint.SECONDS_BETWEEN_SAVES = 0.0
 finish_epoch = Checkpoint.finish_epoch
 
@@ -36,12 +36,12 @@ def finish_epoch_and_die(self, values, **record):
         os.kill(os.getpid(), getattr(signal, signal_name))
 
 Checkpoint.finish_epoch = finish_epoch_and_die
-train(*training_sets(), N_OUTS, settings(), directory)
+train(*training_sets(), N_OUTS, settings(), directory, max_epoch=int(max_epoch[0]) if max_epoch else None)
 """
 
 
-def run(directory=None, progress=False, data_key="", **options):
-    return train(*training_sets(), N_OUTS, settings(**options), directory, data_key, progress)
+def run(directory=None, progress=False, data_key="", max_epoch=None, **options):
+    return train(*training_sets(), N_OUTS, settings(**options), directory, data_key, progress, max_epoch)
 
 
 def assert_same(result, expected):
@@ -61,15 +61,30 @@ def files_in(directory):
 
 def test_killed_runs_go_on_where_they_stopped(tmp_path):
     """Processes that die in the first layer, the second and in fine-tuning, each going on from the one before."""
-    here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": f"{here.parent}{os.pathsep}{here}", "OMP_NUM_THREADS": "1"}
     for last_epoch, name in ((2, "SIGKILL"), (5, "SIGINT"), (9, "SIGKILL")):
-        process = subprocess.run([sys.executable, "-c", DRIVER, tmp_path, str(last_epoch), name], env=environment,
-                                 cwd=tmp_path, capture_output=True, text=True)
-        assert process.returncode == -getattr(signal, name), process.stderr
-        assert len((tmp_path / "history.jsonl").read_text().splitlines()) == last_epoch
+        kill_after(tmp_path, last_epoch, name)
     assert_same(run(tmp_path), run())
     assert files_in(tmp_path) == ["checkpoint.npz", "history.jsonl"]
+
+
+def kill_after(directory, last_epoch, name, *max_epoch):
+    """A process of its own that goes on in `directory` and dies when `last_epoch` epochs are through."""
+    here = Path(__file__).parent
+    environment = os.environ | {"PYTHONPATH": f"{here.parent}{os.pathsep}{here}", "OMP_NUM_THREADS": "1"}
+    process = subprocess.run([sys.executable, "-c", DRIVER, directory, str(last_epoch), name, *map(str, max_epoch)],
+                             env=environment, cwd=directory, capture_output=True, text=True)
+    assert process.returncode == -getattr(signal, name), process.stderr
+    assert len((directory / "history.jsonl").read_text().splitlines()) == last_epoch
+
+
+def test_a_run_that_pauses_and_is_killed_ends_with_the_same_bits(tmp_path):
+    """Paused after two epochs of fine-tuning, killed in the fourth on the way to a pause after the fifth."""
+    paused = run(tmp_path, max_epoch=2)
+    assert paused.stopped == "paused" and len(paused.history) == 6 + 2
+    kill_after(tmp_path, 6 + 4, "SIGKILL", 5)
+    paused = run(tmp_path, max_epoch=5)
+    assert paused.stopped == "paused" and len(paused.history) == 6 + 5
+    assert_same(run(tmp_path), run())
 
 
 # Below, the process stays and an exception ends the run.
@@ -127,6 +142,30 @@ def test_a_finished_run_is_read_not_repeated(quick, monkeypatch, tmp_path):
     expected = run(tmp_path)
     monkeypatch.setattr(Checkpoint, "finish_epoch", None)
     assert_same(run(tmp_path), expected)
+
+
+@pytest.mark.parametrize("pauses", [(0,), (2, 5), (1, 1, 0, 3), (5, 2)])
+def test_pauses_change_nothing(quick, tmp_path, pauses):
+    expected = run()
+    reached = 0
+    for max_epoch in pauses:
+        paused = run(tmp_path, max_epoch=max_epoch)
+        reached = max(reached, max_epoch)
+        assert paused.stopped == "paused" and len(paused.history) == 6 + reached
+        errors = [record["valid_error"] for record in paused.history[6:]]
+        assert paused.best_error == min(errors, default=paused.best_error)  # a search compares what there is by then
+        if len(errors) > 1:
+            assert errors == [record["valid_error"] for record in expected.history[6:6 + reached]]
+    assert_same(run(tmp_path, max_epoch=6), expected)
+    assert_same(run(tmp_path), expected)
+
+
+def test_a_run_that_ends_before_its_pause_is_not_paused(quick, monkeypatch, tmp_path):
+    errors = iter([0.3, 0.4, 0.4, 0.4])
+    monkeypatch.setattr(dbn.training, "frame_error", lambda predict, frames: next(errors))
+    ended = run(tmp_path, max_epoch=5, pretrain_epochs=0, patience=24)
+    assert ended.stopped == "patience" and len(ended.history) == 2
+    assert_same(run(tmp_path, pretrain_epochs=0, patience=24), ended)
 
 
 def test_early_stopping_goes_on_with_its_patience(quick, monkeypatch, tmp_path):

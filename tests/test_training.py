@@ -3,17 +3,21 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytensor
 import pytest
 
+import dbn.frames
 import dbn.streams
 import dbn.training
+from dbn.checkpoint import Checkpoint
 from dbn.dbn import DBN
-from dbn.errors import DBNError, TrainingError
+from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.frames import FrameSet
 from dbn.rbm import RBM, GaussianRBM
+from dbn.scaling import Scaling
 from dbn.settings import TrainingSettings
 from dbn.training import _EpochRunner, build_dbn, frame_error, train
-from small_network import N_OUTS, examples, replace_compiled, settings, training_sets
+from small_network import N_OUTS, examples, forget_compiled, replace_compiled, settings, training_sets
 
 PER_EPOCH = 12  # minibatches
 
@@ -53,14 +57,9 @@ def test_every_kind_of_draw_depends_on_the_seed_and_epoch(monkeypatch, quick):
     orders, seeds = [], []
     original = dbn.streams.RandomStreams.reseed
 
-    class Runner(_EpochRunner):
-        def run(self, epoch_function, *arguments):
-            def spy(rows, *rest):
-                orders.append(tuple(rows))
-                return epoch_function(rows, *rest)
-            return super().run(spy, *arguments)
-
-    monkeypatch.setattr(dbn.training, "_EpochRunner", Runner)
+    run_shard = _EpochRunner._run_shard
+    monkeypatch.setattr(_EpochRunner, "_run_shard", lambda self, order, *arguments: (
+        orders.append(tuple(order)), run_shard(self, order, *arguments))[1])
     monkeypatch.setattr(dbn.streams.RandomStreams, "reseed",
                         lambda self, seed: (seeds.append(tuple(seed)), original(self, seed)))
     run()
@@ -100,14 +99,23 @@ def test_it_learns(result):
 def test_an_epoch_uses_every_row_once_with_its_label(shard_frames):
     train_set, _ = training_sets()
     rows, labels = next(train_set.blocks())
-    runner = _EpochRunner(train_set, settings(shard_frames=shard_frames), "float32")
-    seen, parts = [], set()
+    seen = []
 
-    def epoch_function(order, batch_size, lr):
-        x, y = runner.data_x.get_value()[order], runner.data_y.get_value()[order]
-        seen.append(np.column_stack([x, y]))
-        parts.add(len(runner.data_x.get_value()))
-        return x[:, 0].mean()
+    class Epoch:
+        """In the place of a compiled one: it notes what it would train on, and makes a parameter one larger."""
+
+        params = [pytensor.shared(0.0)]
+        data_x, data_y = pytensor.shared(rows[:0]), pytensor.shared(labels[:0])
+
+        def run(self, order, batch_size, lr):
+            x, y = self.data_x.get_value()[order], self.data_y.get_value()[order]
+            seen.append(np.column_stack([x, y]))
+            self.params[0].set_value(self.params[0].get_value() + 1)
+            return x[:, 0].mean()
+
+    param = pytensor.shared(100.0)
+    runner = _EpochRunner(train_set, settings(shard_frames=shard_frames), Epoch(), [param])
+    assert runner.compiled.data_x.get_value(borrow=True) is train_set.rows  # no copy
 
     class Bar:
         total = 0
@@ -119,17 +127,18 @@ def test_an_epoch_uses_every_row_once_with_its_label(shard_frames):
     for stage, epoch in ((0, 0), (0, 1), (1, 1), (0, 0)):
         seen.clear()
         bar = Bar()
-        mean = runner.run(epoch_function, 0.1, stage, epoch, bar)
+        param.set_value(100.0)
+        mean = runner.run(0.1, stage, epoch, bar)
+        assert param.get_value() == 100 + len(seen)
         assert mean == pytest.approx(rows[:, 0].mean(), rel=1e-5)
         assert bar.total == 120
+        assert len(seen) == -(-120 // shard_frames) and max(map(len, seen)) <= shard_frames
         orders.append(np.concatenate(seen))
         expected = np.column_stack([rows, labels])
         np.testing.assert_array_equal(np.unique(orders[-1], axis=0), np.unique(expected, axis=0))
         assert len(orders[-1]) == len(np.unique(expected, axis=0)) == 120
-    assert max(parts) <= shard_frames
     assert (orders[0] != orders[1]).any() and (orders[1] != orders[2]).any()
-    if shard_frames < 120:  # both what is in a shard and the order within it come from the epoch's seed
-        np.testing.assert_array_equal(orders[0], orders[3])
+    np.testing.assert_array_equal(orders[0], orders[3])  # what is in a shard and its order: from the epoch's seed
 
 
 def test_shards_train_deterministically(result, monkeypatch):
@@ -139,6 +148,41 @@ def test_shards_train_deterministically(result, monkeypatch):
     assert sharded.best_error < 0.1
     replace_compiled(monkeypatch)
     assert_same_bits(values_of(run({"shard_frames": 50})), values_of(run({"shard_frames": 50})))
+
+
+def scaled_sets():
+    """Sets that have to be stored before they can be trained on."""
+    return [frames.with_scaling(Scaling("max").fit([np.full((1, 8), 2.0)])) for frames in training_sets()]
+
+
+def test_sets_in_files_train_as_those_in_memory_do(tmp_path, monkeypatch):
+    """Scaled frames of more than one shard lie in files while they are needed, and what lay there is not read."""
+    name = "training-inputs.npy"
+    in_memory = run({"shard_frames": 50}, [frames.stored() for frames in scaled_sets()])
+    np.save(tmp_path / name, np.zeros((120, 8), dtype=np.float32))
+    files = set()
+    finish_epoch = Checkpoint.finish_epoch
+
+    def note_files(self, *arguments, **record):
+        files.update(path.name for path in tmp_path.iterdir())
+        finish_epoch(self, *arguments, **record)
+
+    monkeypatch.setattr(Checkpoint, "finish_epoch", note_files)
+    mapped = run({"shard_frames": 50}, scaled_sets(), directory=tmp_path)
+    assert_same_bits(values_of(in_memory), values_of(mapped))
+    assert {name, "validation-inputs.npy", "hidden-means-0.npy"} <= files
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "history.jsonl"]
+    monkeypatch.setattr(Checkpoint, "finish_epoch", None)  # a failure leaves nothing that is not a run's either
+    with pytest.raises(TypeError):
+        run({"shard_frames": 50, "seed": 5}, scaled_sets(), directory=tmp_path / "other")
+    assert not list((tmp_path / "other").glob("*-inputs.npy"))
+
+
+def test_sets_of_one_shard_stay_in_memory(quick, monkeypatch):
+    monkeypatch.setattr(dbn.frames, "open_rows", None)  # which maps a file
+    run({"pretrain_epochs": 0}, scaled_sets())
+    with pytest.raises(TypeError):
+        run({"pretrain_epochs": 0, "shard_frames": 119}, scaled_sets())
 
 
 def test_calls_of_few_minibatches_give_the_same_bits(quick, monkeypatch):
@@ -161,12 +205,15 @@ def test_options_of_the_network_reach_it(monkeypatch):
     network = build_dbn(chosen, 8, N_OUTS)
     assert [type(rbm) for rbm in network.rbm_layers] == [GaussianRBM, RBM]
     assert network.logLayer.output == "sigmoid"
-    steps = []
-    monkeypatch.setattr(DBN, "pretraining_epoch", lambda self, layer, data, k: steps.append((layer, k)) or
-                        (lambda order, batch_size, lr: float(batch_size == 10 and lr == 0.05)))
-    history = run({"k": 3, "finetune_epochs": 0}).history
-    assert steps == [(0, 3), (1, 3)]
-    assert [r["cost"] for r in history] == [1.0] * 6
+    compiled = []
+    forget_compiled(monkeypatch)
+    monkeypatch.setattr(DBN, "pretraining_epoch", lambda self, layer, data, k: compiled.append(
+        (type(self.rbm_layers[layer]), k)) or (lambda order, batch_size, lr: float(batch_size == 10 and lr == 0.05)))
+    monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y: compiled.append(
+        (self.n_layers, self.logLayer.output)) or (lambda order, batch_size, lr: float(batch_size == 10 and lr == 1.0)))
+    history = run({"k": 3, "visible": "gaussian", "output": "sigmoid"}).history
+    assert compiled == [(GaussianRBM, 3), (RBM, 3), (2, "sigmoid")]
+    assert [r["cost"] for r in history] == [1.0] * 12
 
 
 # Early stopping
@@ -243,6 +290,24 @@ def test_best_error_is_that_of_the_returned_network(result):
 def test_divergence_names_the_learning_rate(option):
     with pytest.raises(TrainingError, match=f"lower {option} .now 1e.38"):
         run({option: 1e38, "pretrain_epochs": int(option == "pretrain_lr")})
+
+
+def test_divergence_tells_the_epochs_before_it(quick, monkeypatch):
+    costs = iter([1.0, 2.0, np.nan])
+    monkeypatch.setattr(_EpochRunner, "run", lambda *_: next(costs))
+    with pytest.raises(DivergedError, match="fine-tuning, epoch 3") as caught:
+        run({"pretrain_epochs": 0})
+    assert [record["cost"] for record in caught.value.history] == [1.0, 2.0]
+
+
+def test_a_parameter_that_is_no_number_is_found_though_the_cost_is_one(quick, monkeypatch):
+    def spoil(self, *_):
+        self.params[-1].set_value(np.full_like(self.params[-1].get_value(), np.inf))
+        return 1.0
+
+    monkeypatch.setattr(_EpochRunner, "run", spoil)
+    with pytest.raises(DivergedError, match="pre-training of layer 1, epoch 1"):
+        run()
 
 
 def sets_with(**changes):
