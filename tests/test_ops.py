@@ -1,55 +1,20 @@
 """Our own operations: values and gradients against formulas that are not theirs, by Numba and by NumPy alike."""
-from functools import cache
-
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
-from pytensor.compile.mode import Mode
 from pytensor.gradient import verify_grad
 from pytensor.tensor.math import Dot
-from scipy import special, stats
+from scipy import special
 
-from dbn.graphs import function, mode
-from dbn.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli, binary_cross_entropy, next_state, normal,
-                     sigmoid, softmax_cost, softplus, take_rows)
-from dbn.streams import RandomStreams
+from dbn.graphs import function
+from dbn.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli, binary_cross_entropy, normal, sigmoid,
+                     softmax_cost, softplus, take_rows)
 from dbn.updates import descend
+from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in, states
 
-MODES = {"numba": mode, "numpy": lambda: Mode(linker="py", optimizer=None)}
-RTOL = {"float32": 5e-7, "float64": 1e-14}
 FORMULAS = {sigmoid: special.expit, softplus: lambda x: np.logaddexp(0, x)}
 SHAPES = [(0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
-
-by_both = pytest.mark.parametrize("by", MODES)
-of_both_precisions = pytest.mark.parametrize("dtype", ["float32", "float64"])
-
-
-@cache
-def compiled(op, by, *types):
-    inputs = [pt.tensor(dtype=dtype, shape=(None,) * ndim) for dtype, ndim in types]
-    return function(inputs, op(*inputs), mode=MODES[by]())
-
-
-def compute(op, by, *arrays):
-    """The value of `op` for `arrays`, by "numba" or "numpy"."""
-    arrays = [np.asarray(array) for array in arrays]
-    return compiled(op, by, *((array.dtype.name, array.ndim) for array in arrays))(*arrays)
-
-
-def numbers(*shape, dtype="float64", seed=0, scale=3.0):
-    return np.random.default_rng(seed).normal(scale=scale, size=shape).astype(dtype)
-
-
-def layouts(x):
-    """The same matrix three times: contiguous, by columns, and as every second element of a larger one."""
-    larger = np.zeros((2 * x.shape[0], 2 * x.shape[1]), dtype=x.dtype)
-    larger[::2, ::2] = x
-    return [x, np.asfortranarray(x), larger[::2, ::2]]
-
-
-def ops_in(compiled_function):
-    return [node.op for node in compiled_function.maker.fgraph.toposort()]
 
 
 # Sigmoid and softplus
@@ -383,84 +348,3 @@ def test_rows_that_are_not_there(by, rows):
         compute(take_rows, by, numbers(9, 5), np.array(rows))
     with pytest.raises(IndexError):
         compute(take_rows, by, numbers(0, 5), np.array([0]))
-
-
-# Draws
-
-
-def states(seed, n):
-    """The states of the first `n` draws of a chain."""
-    state = RandomStreams(seed).generator.get_value()
-    return [state + np.array([0, 0, i], dtype=np.uint32) for i in range(n)]
-
-
-@by_both
-def test_the_next_state(by):
-    state = np.array([3, 4, 2**32 - 1], dtype=np.uint32)
-    np.testing.assert_array_equal(compute(next_state, by, state), [3, 4, 0])
-    assert compute(next_state, by, state).dtype == np.uint32
-
-
-@of_both_precisions
-@pytest.mark.parametrize("shape", [(0, 3), (1,), (2,), (7, 3), (6, 4), (1001,)])
-def test_numba_draws_what_numpy_draws(dtype, shape):
-    mean = np.random.default_rng(0).random(shape).astype(dtype)
-    for state in states(7, 2):
-        drawn = [compute(bernoulli, by, mean, state) for by in MODES]
-        np.testing.assert_array_equal(*drawn)
-        assert drawn[0].dtype == dtype and drawn[0].shape == shape
-        np.testing.assert_allclose(*(compute(normal, by, mean, state) for by in MODES), rtol=1e-6, atol=1e-6)
-
-
-def test_draws_around_means_of_any_layout():
-    mean = np.random.default_rng(0).random((5, 3))
-    [state] = states(1, 1)
-    for draw in (bernoulli, normal):
-        for turned in layouts(mean)[1:]:
-            np.testing.assert_array_equal(compute(draw, "numba", turned, state), compute(draw, "numba", mean, state))
-
-
-def test_same_state_same_bits_and_the_next_state_others():
-    mean = np.full(100, 0.5)
-    first, second = states(1, 2)
-    other_key = states(2, 1)[0]
-    for draw in (bernoulli, normal):
-        drawn = [compute(draw, "numba", mean, state) for state in (first, first, second, other_key)]
-        np.testing.assert_array_equal(drawn[0], drawn[1])
-        assert all(0.2 < np.mean(drawn[0] == other) < 0.8 or draw is normal for other in drawn[2:])
-        assert all((drawn[0] != other).any() for other in drawn[2:])
-
-
-def test_bernoulli_frequencies():
-    probabilities = np.array([0, 1e-3, 0.1, 0.5, 0.77, 0.999, 1])
-    n = 50_001
-    mean = np.repeat(probabilities, n).reshape(7, n).astype(np.float32)
-    drawn = np.concatenate([compute(bernoulli, "numba", mean, state) for state in states(3, 2)], axis=1)
-    assert set(np.unique(drawn)) == {0, 1}
-    ones = drawn.sum(axis=1)
-    assert ones[0] == 0 and ones[-1] == 2 * n
-    for count, p in zip(ones[1:-1], probabilities[1:-1]):
-        assert stats.binomtest(int(count), 2 * n, p).pvalue > 1e-3
-
-
-@by_both
-def test_normal_distribution(by):
-    drawn = np.concatenate([compute(normal, by, np.full(20_001, 5.0), state) - 5 for state in states(4, 2)])
-    assert stats.kstest(drawn, "norm").pvalue > 1e-3
-
-
-@pytest.mark.parametrize("draw", [bernoulli, normal])
-def test_draws_are_independent(draw):
-    """The two halves of an array, neighbours, the same place in one draw and the next, and under another key."""
-    n = 20_000
-    mean = np.full(2 * n, 0.5)
-    first, second = (compute(draw, "numba", mean, state) for state in states(5, 2))
-    other = compute(draw, "numba", mean, states(6, 1)[0])
-    for a, b in ((first[:n], first[n:]), (first[:-1], first[1:]), (first, second), (first, other)):
-        assert np.abs(np.corrcoef(a, b)[0, 1]) < 4 / np.sqrt(len(a))
-        assert np.abs(np.corrcoef((a - 0.5) ** 2 * a, (b - 0.5) ** 2 * b)[0, 1]) < 4 / np.sqrt(len(a))
-
-
-def test_a_mean_that_is_nan_draws_no_normal_number():
-    [state] = states(1, 1)
-    assert np.isnan(compute(normal, "numba", np.full(3, np.nan), state)).all()
