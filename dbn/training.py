@@ -251,7 +251,8 @@ def _layer_inputs(dbn, layer, frames, folder):
         below = _layer_inputs(dbn, layer - 1, frames, folder)
         weights = [_layers(dbn)[layer - 1]]
         n_units = dbn.rbm_layers[layer].n_visible
-        write_rows(path, frames.n_frames, n_units, (hidden_activations(x, weights)[0] for x, _ in below.blocks()))
+        # in small blocks: a wide layer's activations of many frames would be most of a worker's memory
+        write_rows(path, frames.n_frames, n_units, (hidden_activations(x, weights)[0] for x, _ in below.blocks(8192)))
     return FrameSet.from_arrays(open_rows(path))
 
 
