@@ -21,7 +21,7 @@ def ended_by_interrupt(message):
     def end(*_):
         os.write(2, f"{message}\n".encode(errors="backslashreplace"))  # print may be what was interrupted
         for child in multiprocessing.active_children():  # idle workers would stay for minutes
-            child.kill()
+            os.kill(child.pid, signal.SIGKILL)  # those of joblib know no kill()
         os._exit(130)
 
     old = signal.signal(signal.SIGINT, end)
