@@ -37,6 +37,8 @@ def workers(jobs, scheduler=None):
         Dask is not installed, no scheduler answers there, or it has no workers.
     """
     if scheduler is None:
+        # after Ctrl-C nobody wants to read which semaphores were cleaned up, by processes that inherit this
+        os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
         with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1), warnings.catch_warnings():
             # a worker that has grown, as compilers make it, is replaced before its next call
             warnings.filterwarnings("ignore", "A worker stopped")

@@ -42,10 +42,11 @@ def _graphs(settings):
 
 
 def _compile(name, *arguments):
-    """Make a compiled epoch and run it on one frame of one number, with which the compiler begins."""
+    """Make a compiled epoch and run it on one frame, with which the compiler begins."""
     with _one_at_a_time:
         compiled = getattr(dbn.epochs, name)(*arguments, dtype="float32")
-        compiled.data_x.set_value(np.zeros((1, 1), dtype=np.float32))
+        weights = compiled.params[0].get_value(borrow=True)  # of whatever network was there last
+        compiled.data_x.set_value(np.zeros((1, len(weights)), dtype=np.float32))
         compiled.data_y.set_value(np.zeros(1, dtype=np.int32))
         compiled.run(np.arange(1), 1, 0.1)
         compiled.release_data()

@@ -79,7 +79,7 @@ def test_dask_cluster_one_worker_killed(smoke_run, expected, tmp_path, monkeypat
     from distributed import LocalCluster
     monkeypatch.setattr(sweep, "train_point", small_search.train_point_or_die)
     out = folder_like(smoke_run, tmp_path / "out")
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0") as cluster:
         before = set(cluster.scheduler_info["workers"])
         assert searched(out, "--scheduler", cluster.scheduler_address) == expected
         assert set(cluster.scheduler_info["workers"]) != before  # one was replaced

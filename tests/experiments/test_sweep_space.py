@@ -1,16 +1,21 @@
 """The points that the search draws, and the frames that it trains them on."""
+import threading
 from collections import Counter
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from numba.core import event
 
+import dbn.epochs
 from dbn.errors import DBNError
 from dbn.scaling import Scaling
 from dbn.settings import TrainingSettings
+from experiments import train_points
 from experiments.inputs import chosen_frames, make_inputs, open_inputs
 from experiments.options import parse
 from experiments.pipeline import Corpora, Run
+from experiments.pool import workers
 from experiments.profiles import SPACE
 from experiments.space import Choice, LogUniform, draw_point
 
@@ -91,3 +96,30 @@ def test_the_chosen_frames_depend_on_the_seed(run):
     again, other = Run(run.corpora, 0), Run(run.corpora, 1)
     np.testing.assert_array_equal(chosen_frames(run, limits)["train"], chosen_frames(again, limits)["train"])
     assert set(chosen_frames(run, limits)["train"]) != set(chosen_frames(other, limits)["train"])
+
+
+def test_every_graph_is_compiled_once_not_every_point(monkeypatch):
+    """Ten for the whole space: fine-tuning of 1 to 4 layers with two outputs, pre-training of two kinds of units."""
+    compiled = []
+    monkeypatch.setattr(train_points, "results", lambda function, tasks: (compiled.append(list(tasks)), [])[1])
+    train_points.compile_first(points(200))
+    first, others = compiled
+    assert len(first) == 1 and sorted(first + others) == sorted(
+        [("finetuning_epoch", n, output) for n in (1, 2, 3, 4) for output in ("sigmoid", "softmax")]
+        + [("pretraining_epoch", visible, 1) for visible in ("bernoulli", "gaussian")])
+
+
+def test_training_finds_its_graphs_compiled(run, tmp_path, monkeypatch):
+    """What is compiled beforehand is all that a point asks for."""
+    monkeypatch.setattr(dbn.epochs, "_made", threading.local())
+    space = {"layers": Choice(2), "units": Choice(3), "pretrain_epochs": Choice(1),
+             "inputs": Choice(("max", "gaussian"))}
+    point = draw_point(space, 0, replace(BASE, finetune_epochs=1), "max")
+    make_inputs(tmp_path / "inputs", run, ["max"], chosen_frames(run, {"train": 50, "valid": 20}))
+    with workers(1):
+        train_points.compile_first([point])
+    made = set(dbn.epochs._made.__dict__)
+    with event.install_recorder("numba:compile") as recorder:
+        record = train_points.train_point(tmp_path, tmp_path / "inputs", point, 1, 10, "key", "start")
+    assert record["status"] == "finished" and not recorder.buffer
+    assert set(dbn.epochs._made.__dict__) == made and len(made) == 3
