@@ -4,6 +4,7 @@ import os
 import threading
 import time
 import warnings
+from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 
@@ -12,6 +13,7 @@ from joblib import Parallel, delayed, parallel_config
 from dbn.errors import DBNError
 
 SECONDS_TO_CONNECT = 20
+GONE = "the Dask scheduler is gone; start it again, the same command goes on"
 DEATHS = 10  # so many times in a row may workers die without a result
 
 
@@ -59,7 +61,26 @@ def workers(jobs, scheduler=None):
         except TimeoutError as error:
             raise DBNError(f"--scheduler {scheduler}: it has no workers; start some with "
                            f"`dask worker {scheduler} --nthreads 1`") from error
-        yield sum(client.ncores().values())
+        with _ended_without(client):
+            yield sum(client.ncores().values())
+
+
+@contextmanager
+def _ended_without(client):
+    """End this process when the scheduler is gone for good: joblib would wait for its answers for ever."""
+    done = threading.Event()
+
+    def watch():
+        while not done.wait(1):
+            if client.status == "closed":
+                os.write(2, f"error: {GONE}\n".encode())
+                os._exit(2)
+
+    threading.Thread(target=watch, daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
 
 
 def results(function, tasks):
@@ -79,7 +100,7 @@ def results(function, tasks):
     Raises
     ------
     DBNError
-        Workers die again and again.
+        Workers die again and again, or the Dask scheduler is gone.
     """
     left, deaths = dict(tasks), 0
     while left:
@@ -90,6 +111,8 @@ def results(function, tasks):
                 del left[name]
                 deaths = 0
                 yield name, result
+        except CancelledError as error:
+            raise DBNError(GONE) from error
         except BrokenProcessPool as error:
             deaths += 1
             if deaths == DEATHS:

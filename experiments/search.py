@@ -116,7 +116,7 @@ class Search:
         for name, record in self.train({name: tasks[name] for name in longest_first}):
             self.records[name] = record
             n_done += 1
-            bar.set_postfix_str(f"{n_done} of {len(tasks)} points to epoch {max(e for _, e in tasks.values())}, "
+            bar.set_postfix_str(f"{n_done} of {len(tasks)} points to epoch {min(last for _, last in tasks.values())}, "
                                 f"best so far {self._best_text()}", refresh=False)
             bar.update(costs[name])
 

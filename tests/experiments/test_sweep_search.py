@@ -2,6 +2,8 @@
 import json
 import math
 import shutil
+from concurrent.futures import CancelledError
+from concurrent.futures.process import BrokenProcessPool
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 import dbn.files
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.settings import TrainingSettings
-from experiments import train_points
+from experiments import pool, train_points
 from experiments.profiles import SPACE
 from experiments.records import final_path, read_record
 from experiments.search import Search, rungs
@@ -295,3 +297,38 @@ def test_a_damaged_plan_is_refused(tmp_path, text):
     with pytest.raises(DBNError, match=r"plan\.json: .*delete the folder"):
         agree_on_plan(path, PLAN)
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("error, said, n_calls", [(BrokenProcessPool("killed"), "died 10 times in a row.*--jobs", 10),
+                                                  (CancelledError("lost"), "scheduler is gone; start it again", 1)])
+def test_workers_that_cannot_work_end_the_search(monkeypatch, error, said, n_calls):
+    calls = []
+
+    def parallel(**_):
+        def run(tasks):
+            calls.append(list(tasks))
+            raise error
+            yield
+        return run
+
+    monkeypatch.setattr(pool, "Parallel", parallel)
+    with pytest.raises(DBNError, match=said):
+        list(pool.results(len, {"a": ("abc",)}))
+    assert len(calls) == n_calls
+
+
+def test_no_task_whose_worker_died_is_lost_and_none_is_done_twice(monkeypatch):
+    """Every second call breaks the pool."""
+    done = []
+
+    def parallel(**_):
+        def run(tasks):
+            for function, arguments, _ in list(tasks)[:2]:
+                done.append(arguments[1])
+                yield function(*arguments)
+            raise BrokenProcessPool("killed")
+        return run
+
+    monkeypatch.setattr(pool, "Parallel", parallel)
+    assert dict(pool.results(len, {name: (name,) for name in ("a", "bc", "def")})) == {"a": 1, "bc": 2, "def": 3}
+    assert done == ["a", "bc", "def"]
