@@ -66,7 +66,7 @@ def write_report(out, argv):
 def load_results(out):
     """Every ``<name>.json`` of a folder that holds rows: a dict by name, in the order of the page."""
     found = {}
-    for path in sorted(out.glob("*.json")):
+    for path in sorted(out.glob("[!.]*.json")):
         try:
             content = json.loads(path.read_text())
         except (OSError, ValueError) as error:

@@ -77,7 +77,7 @@ def read_records(folder, options):
     paper : dict or None
         The paper's own setting, None while it is not there.
     """
-    records = {path.stem: _read_record(path) for path in sorted((folder / "points").glob("*.json"))}
+    records = {path.stem: _read_record(path) for path in sorted((folder / "points").glob("[!.]*.json"))}
     paper = records.pop("paper", None)
     if not records:
         raise DBNError(f"{folder}: the search has no point yet; begin it with\n  {command('sweep', options.argv)}")

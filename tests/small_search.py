@@ -32,7 +32,7 @@ def options(out, *arguments, points=4):
 def records(folder):
     """The records in a search's folder, by file name, without what no two runs share: times."""
     found = {}
-    for path in sorted((Path(folder) / "points").glob("*.json")):
+    for path in sorted((Path(folder) / "points").glob("[!.]*.json")):
         record = json.loads(path.read_text())
         for entry in [record, *record["history"]]:
             del entry["seconds"]
@@ -42,7 +42,7 @@ def records(folder):
 
 def inodes(folder):
     """By file name, which file each record is: another one after the record was written again."""
-    return {path.name: path.stat().st_ino for path in (Path(folder) / "points").glob("*.json")}
+    return {path.name: path.stat().st_ino for path in (Path(folder) / "points").glob("[!.]*.json")}
 
 
 def train_point_or_die(folder, inputs, point, *others):

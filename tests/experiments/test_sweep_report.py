@@ -165,6 +165,12 @@ def test_failures_are_named(out):
     assert "1 failed. Point 1 failed with “MemoryError: no room”." in (out / "sweep.md").read_text()
 
 
+def test_what_a_killed_worker_has_left_is_no_record(out):
+    write_records(out, [record(0, [0.5])])
+    (out / "sweep" / "points" / ".point-001-0badcafe.json").write_text('{"point": 1, "sett')
+    assert [row["point"] for row in write_report(out)["rows"]] == [0]
+
+
 def test_nothing_to_report(out):
     write_records(out, [], record("paper", [0.5]))
     with pytest.raises(DBNError, match="no point yet(.|\n)*experiments.sweep --profile smoke"):
