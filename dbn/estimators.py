@@ -19,8 +19,8 @@ from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
-from threadpoolctl import threadpool_limits
 
+from dbn.blas import one_blas_thread
 from dbn.checkpoint import Checkpoint
 from dbn.errors import DBNError
 from dbn.frames import FrameSet
@@ -114,7 +114,7 @@ class _DBNEstimator(BaseEstimator):
             dbn.set_values(_values_of(before, dbn))
             if labels is not None:
                 checkpoint.stage = dbn.n_layers  # where fine-tuning begins
-        with threadpool_limits(limits=1, user_api="blas"), tempfile.TemporaryDirectory() as folder:
+        with one_blas_thread, tempfile.TemporaryDirectory() as folder:
             pretrain(dbn, rows, settings, checkpoint, Path(folder), self.verbose)
             if labels is not None:
                 valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling).stored()

@@ -1,10 +1,15 @@
 """From symbolic graphs to compiled functions: the same bits every time, and whole epochs in one call."""
+import threading
+
 import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
 from pytensor.graph.replace import graph_replace
 
 from dbn.ops import TAG, take_rows
+
+
+_one_at_a_time = threading.Lock()  # PyTensor's flags are the process's, not a thread's
 
 
 def mode():
@@ -23,7 +28,7 @@ def function(inputs, outputs, **options):
     the process that compiles a function and in the ones that load it from the
     cache: the same seed would give other bits the second time.
     """
-    with pytensor.config.change_flags(numba__fastmath=False):
+    with _one_at_a_time, pytensor.config.change_flags(numba__fastmath=False):
         return pytensor.function(inputs, outputs, **{"mode": mode()} | options)
 
 

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dbn import epochs
+from dbn.blas import one_blas_thread
 from dbn.checkpoint import Checkpoint
 from dbn.dbn import DBN
 from dbn.errors import DivergedError, TrainingError
@@ -107,7 +107,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     dbn = build_dbn(settings, train_set.n_features, n_outs)
     if checkpoint.values:
         dbn.set_values(checkpoint.values)
-    with threadpool_limits(limits=1, user_api="blas"), ExitStack() as stack:
+    with one_blas_thread, ExitStack() as stack:
         folder = checkpoint.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         train_set, valid_set = (stack.enter_context(_stored(frames, folder / name, settings)) for frames, name in
                                 ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
