@@ -17,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import wilcoxon
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from dbn.audio import require_integer
+from dbn.blas import one_blas_thread
 from dbn.errors import DBNError
 from dbn.svm import RBFSVM
 from dbn.tag_draws import INNER_FOLDS, draw_all, group_folds, plan_draws
@@ -255,14 +255,14 @@ def _in_parallel(tasks, jobs, progress, description):
 
 def _score_draw(clips, has_tag, draw, points):
     """Whether each test clip is labelled correctly, bool [n_test], and the (C, gamma) taken."""
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread:
         point = _choose(clips, has_tag, draw, points)
         return _correct(clips, has_tag, draw.train, draw.test, *point), point
 
 
 def _train_draw(clips, has_tag, draw, points):
     """The SVM of a draw's training clips, a TagSVM."""
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread:
         svm = _fit(clips, has_tag, draw.train, *_choose(clips, has_tag, draw, points))
     return TagSVM(svm.C, svm.gamma, svm.mean_, svm.scale_, clips.rows(draw.train)[svm.svc_.support_],
                   svm.svc_.dual_coef_[0], float(svm.svc_.intercept_[0]))

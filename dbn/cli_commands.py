@@ -6,8 +6,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from dbn.blas import one_blas_thread
 from dbn.cli_input import open_inputs, open_model, open_tagger
 from dbn.cli_output import LabelWriter, Progress, TagWriter, as_lines, model_summary, tagger_summary
 from dbn.datasets.folder import printable
@@ -150,7 +150,7 @@ def run_plot(options):
 def _for_each(inputs, problems, work, description):
     """Call `work(source, progress)` for each recording; the exit status: 0, or 1 if some could not be used."""
     # the products are too small for several threads: a second one doubles the processor's work and saves no time
-    with Progress(inputs, description) as progress, threadpool_limits(limits=1, user_api="blas"):
+    with Progress(inputs, description) as progress, one_blas_thread:
         for problem in problems:
             progress.complain(problem)
         for source in inputs:

@@ -20,9 +20,9 @@ from itertools import combinations, product
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.svm import SVC
-from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
+from dbn.blas import one_blas_thread
 from dbn.errors import DBNError
 
 ROWS = 1024  # examples evaluated at once
@@ -346,7 +346,7 @@ def select(train_x, train_y, valid_songs, valid_labels, grid, jobs=1, progress=T
 def _try_point(C, gamma, train_x, train_y, examples, ends, valid_labels):
     """Train at one point of the grid: the model and its row of the log."""
     began = time.perf_counter()
-    with threadpool_limits(1, user_api="blas"):
+    with one_blas_thread:
         model = RBFSVM(C, gamma).fit(train_x, train_y)
         predictions = model.predict(examples)
     votes = np.array([vote(song) for song in np.split(predictions, ends[:-1])])
