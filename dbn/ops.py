@@ -17,6 +17,7 @@ from pytensor.gradient import disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
+from pytensor.graph.traversal import apply_depends_on
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot
 from scipy import special
@@ -131,8 +132,11 @@ class BinaryCrossEntropy(Op):
         return [()]
 
     def perform(self, node, inputs, outputs):
-        x, t = inputs
-        outputs[0][0] = np.asarray((x * t - np.logaddexp(0, t)).sum(axis=1, dtype=np.float64).mean(), dtype=t.dtype)
+        outputs[0][0] = self.formula(*inputs)
+
+    @staticmethod
+    def formula(x, t):
+        return np.asarray((x * t - np.logaddexp(0, t)).sum(axis=1, dtype=np.float64).mean(), dtype=t.dtype)
 
     def pullback(self, inputs, outputs, gradients):
         x, t = inputs
@@ -196,6 +200,27 @@ class Normal(Draw):
 
 
 bernoulli, normal = Bernoulli(), Normal()
+
+
+class Reconstruction(Op):
+    """Binary draws with the probabilities sigmoid(t), and the :class:`BinaryCrossEntropy` of x and t, in one pass.
+
+    Inputs are x [n, m], t [n, m] and a generator's state. The draws are those of :class:`Bernoulli`. What CD asks of its
+    visible units are just these two, and each alone computes the same exponentials. A rewrite makes it, not users.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x, t, state):
+        return Apply(self, [x, t, state], [t.type(), pt.scalar(dtype=t.dtype)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [shapes[1], ()]
+
+    def perform(self, node, inputs, outputs):
+        x, t, state = inputs
+        outputs[0][0] = bernoulli.draw(special.expit(t), state).astype(t.dtype)
+        outputs[1][0] = BinaryCrossEntropy.formula(x, t)
 
 
 def next_state(state):
@@ -320,6 +345,21 @@ def _product_plus_bias(fgraph, node):
     return None
 
 
+@node_rewriter([Bernoulli])
+def _reconstruction(fgraph, node):
+    """Draws and costs of the same units by one exponential, where nothing else asks for the units' means."""
+    mean, state = node.inputs
+    if mean.owner is None or not isinstance(mean.owner.op, Sigmoid) or len(fgraph.clients[mean]) > 1:
+        return None
+    [t] = mean.owner.inputs
+    for client, _ in fgraph.clients[t]:
+        if isinstance(client.op, BinaryCrossEntropy) and client.inputs[1] is t and not (
+                apply_depends_on(client, node) or apply_depends_on(node, client)):
+            draws, cost = Reconstruction()(client.inputs[0], t, state)
+            return {node.outputs[0]: draws, client.outputs[0]: cost}
+    return None
+
+
 @node_rewriter([AddProduct, Sigmoid, Softplus], inplace=True)
 def _in_place(fgraph, node):
     """Overwrite the first input where nobody needs it any more; PyTensor refuses the change elsewhere."""
@@ -329,6 +369,7 @@ def _in_place(fgraph, node):
 TAG = "dbn"  # of the rewrites that only the functions of dbn.graphs ask for
 
 # when PyTensor has simplified all it can, but not yet fused its element-wise operations (49)
+optdb.register("dbn_reconstruction", dfs_rewriter(_reconstruction), TAG, position=48.7)
 optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpose), TAG, position=48.8)
 optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
 # where PyTensor does the same for its own products
