@@ -18,10 +18,6 @@ from dbn.streaming import stream_magnitudes
 
 _COPY_ROWS = 8192
 
-# Written to the disk while the next songs are decoded. Otherwise all of it would wait in memory until the end, and the
-# processors then for the disk.
-_FLUSH_BYTES = 2**26
-
 
 def checked_settings(sample_rate, frame_length, hop_length, window):
     """What is wrong with the options is wrong for every song: find it out before the first."""
@@ -65,16 +61,12 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
     with disk_errors(target, layout.position(starts[-1])):
         _reserve(target, layout.position(starts[-1]))
-        counts, reasons, n_unflushed = [], [], 0
+        counts, reasons = [], []
         for count, reason in _in_parallel(jobs, progress, _write_song, [
                 (file, target, layout.position(start), slot, settings)
                 for file, start, slot in zip(files, starts, slots)]):
             counts.append(count)
             reasons.append(reason)
-            n_unflushed += count
-            if n_unflushed * layout.row_bytes > _FLUSH_BYTES:
-                flush_to_disk(target)
-                n_unflushed = 0
         _close_gaps(target, layout, starts, counts)
         with open(target, "r+b") as file:
             file.write(npy_header(sum(counts), n_columns))
@@ -124,6 +116,7 @@ def _write_song(file, target, position, slot, settings):
                 if n_frames > slot:
                     raise AudioError(file, "it changed while it was read")
                 _write_at(output.fileno(), magnitudes.data.cast("B"), position)
+                _begin_flush(output.fileno(), magnitudes.nbytes, position)
                 position += magnitudes.nbytes
     except AudioError as error:  # what is in the slot by now counts as a gap
         return 0, error.reason
@@ -134,6 +127,16 @@ def _write_at(descriptor, data, position):
     while data:  # one call writes 2 GiB at most
         written = os.pwrite(descriptor, data, position)
         data, position = data[written:], position + written
+
+
+def _begin_flush(descriptor, n_bytes, position):
+    """Have what was just written brought to the disk while the next frames are computed, without a wait for it.
+
+    Otherwise all of it would lie in memory until the end, and the processors then wait for the disk. The advice, to
+    forget what is there, has Linux begin to write what is not on the disk yet, which therefore stays.
+    """
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(descriptor, position, n_bytes, os.POSIX_FADV_DONTNEED)
 
 
 def _close_gaps(target, layout, starts, counts):

@@ -39,8 +39,8 @@ def hidden_activations(x, layers, scaling=None):
     return activations
 
 
-def class_probabilities(x, layers, output, scaling=None):
-    """Outputs of the whole network.
+def class_activations(x, layers, scaling=None):
+    """What the output layer's function is applied to, x W + b: the largest of a row is the class that is predicted.
 
     Parameters
     ----------
@@ -48,6 +48,31 @@ def class_probabilities(x, layers, output, scaling=None):
         As in :func:`hidden_activations`.
     layers : sequence of (W, b)
         The hidden layers from the bottom, at least one, then the output layer.
+
+    Returns
+    -------
+    array [n, n_classes]
+
+    Raises
+    ------
+    DBNError
+        Rows of another width than the scaling's.
+    """
+    *hidden, last = layers
+    activations = np.empty((len(x), len(last[1])), dtype=last[1].dtype)
+    for rows in _blocks(x):
+        below = hidden_activations(x[rows], hidden, scaling)[-1]
+        _weighted_sums(below, last, out=activations[rows])
+    return activations
+
+
+def class_probabilities(x, layers, output, scaling=None):
+    """Outputs of the whole network.
+
+    Parameters
+    ----------
+    x, layers, scaling
+        As in :func:`class_activations`.
     output : {"softmax", "sigmoid"}
         Kind of the output layer, see :class:`dbn.logistic.LogisticRegression`.
 
@@ -61,12 +86,10 @@ def class_probabilities(x, layers, output, scaling=None):
     DBNError
         Rows of another width than the scaling's.
     """
-    *hidden, last = layers
-    activation = {"softmax": softmax, "sigmoid": sigmoid}[output]
-    probabilities = np.empty((len(x), len(last[1])), dtype=last[1].dtype)
+    probabilities = class_activations(x, layers, scaling)
+    function = {"softmax": softmax, "sigmoid": sigmoid}[output]
     for rows in _blocks(x):
-        below = hidden_activations(x[rows], hidden, scaling)[-1]
-        activation(_weighted_sums(below, last, out=probabilities[rows]))
+        function(probabilities[rows])
     return probabilities
 
 

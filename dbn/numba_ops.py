@@ -1,21 +1,18 @@
-"""How Numba computes the operations of :mod:`dbn.ops`; importing this module tells PyTensor.
+"""How Numba computes the element-wise operations of :mod:`dbn.ops`; importing this module tells PyTensor.
 
 Loops without branches, calls or tests for zero divisors become vector instructions, four to sixteen numbers at a time:
 that is what the formulas here are made for. Single precision has them; double precision, which tests use, has the
 library's functions.
 """
 import numpy as np
-from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn import threefry
-from dbn.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Normal, Product, Reconstruction, Sigmoid, SoftmaxCost,
-                     Softplus, TakeRows)
+from dbn.ops import Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus
 
-VERSION = 8  # raised whenever the code below changes, so that nobody's cache holds the old one
+VERSION = 9  # raised whenever this code or that of dbn.numba_products changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -31,9 +28,10 @@ def _wide_vectors(typing_context):
     """
     def codegen(context, builder, signature, arguments):
         attributes = builder.function.attributes
-        for name in ("prefer-vector-width", "min-legal-vector-width"):
-            set.add(attributes, f'"{name}"="512"')  # llvmlite's own `add` knows no attribute that has a value
-        attributes.add("noinline")  # in the midst of another function it would be lost
+        if isinstance(attributes, set):  # of names alone, in llvmlite's mind: its own `add` refuses one with a value
+            for name in ("prefer-vector-width", "min-legal-vector-width"):
+                set.add(attributes, f'"{name}"="512"')
+            attributes.add("noinline")  # in the midst of another function they would be lost
         return context.get_dummy_value()
 
     return types.void(), codegen
@@ -254,7 +252,29 @@ _register_draw(Bernoulli, _bernoulli)
 _register_draw(Normal, _normal)
 
 
-_LANES, _LANE_FACTORS = 1024, 120  # each from 1/2 to 1, so that the product of 120 fits into single precision
+_LANES, _LANE_FACTORS = 1024, 120  # each factor from 1/2 to 1, so that a lane's product fits into single precision
+
+
+@njit
+def _halves(matrix, half):
+    flat = matrix.reshape(matrix.size)
+    return flat[:half], flat[half:]
+
+
+@njit(error_model="numpy")
+def _total_of(sums, products, factors):
+    """The sum of what all lanes hold, their products of so many factors by logarithms; the lanes are emptied."""
+    width = len(sums)
+    while 2 * factors <= _LANE_FACTORS and width % 2 == 0:
+        width, factors = width // 2, 2 * factors
+        for j in range(width):
+            sums[j] += sums[width + j]
+            products[j] *= products[width + j]
+    total = 0.0
+    for j in range(width):
+        total += sums[j] + np.log(products[j])
+    sums[:], products[:] = 0, 1
+    return total
 
 
 @register_funcify_default_op_cache_key(Reconstruction)
@@ -267,11 +287,6 @@ def _funcify_reconstruction(op, node, **_):
     @njit(error_model="numpy")
     def score(x, t, s):
         return x * t - (t if t > zero else zero), max(s, one - s)
-
-    @njit
-    def halves(matrix, half):
-        flat = matrix.reshape(matrix.size)
-        return flat[:half], flat[half:]
 
     @njit(error_model="numpy")
     def draw_and_score(key0, key1, first, draw, x1, x2, t1, t2, out1, out2, sums, products):
@@ -287,21 +302,6 @@ def _funcify_reconstruction(op, node, **_):
             products[j] *= factor1 * factor2
 
     @njit(error_model="numpy")
-    def total_of(sums, products, factors):
-        """The sum of what the lanes hold, each the product of so many `factors`; the lanes are emptied."""
-        width = len(sums)
-        while 2 * factors <= _LANE_FACTORS and width % 2 == 0:
-            width, factors = width // 2, 2 * factors
-            for j in range(width):
-                sums[j] += sums[width + j]
-                products[j] *= products[width + j]
-        total = 0.0
-        for j in range(width):
-            total += sums[j] + np.log(products[j])
-        sums[:], products[:] = zero, one
-        return total
-
-    @njit(error_model="numpy")
     def reconstruction(x, t, state):
         if x.shape != t.shape:
             raise ValueError("the cross-entropy's two matrices differ in shape")
@@ -309,7 +309,7 @@ def _funcify_reconstruction(op, node, **_):
         key0, key1, draw = state[0], state[1], state[2]
         out = np.empty_like(t)
         half = (t.size + 1) // 2
-        (x1, x2), (t1, t2), (out1, out2) = halves(x, half), halves(t, half), halves(out, half)
+        (x1, x2), (t1, t2), (out1, out2) = _halves(x, half), _halves(t, half), _halves(out, half)
         sums, products = np.zeros(_LANES, dtype=dtype), np.ones(_LANES, dtype=dtype)
         total, factors = 0.0, 0
         for start in range(0, len(out2), _LANES):
@@ -318,9 +318,9 @@ def _funcify_reconstruction(op, node, **_):
                            t2[start:end], out1[start:end], out2[start:end], sums, products)
             factors += 2
             if factors == _LANE_FACTORS or end == len(out2):
-                total += total_of(sums, products, factors)
+                total += _total_of(sums, products, factors)
                 factors = 0
-        if len(out2) < half:
+        if len(out2) < half:  # the last number of an odd number of them
             word1, _ = threefry.threefry2x32(key0, key1, np.uint32(half - 1), draw)
             s = sigmoid(t1[-1])
             out1[-1] = one if threefry.uniform(word1) < s else zero
@@ -329,138 +329,3 @@ def _funcify_reconstruction(op, node, **_):
         return out, np.asarray(dtype.type(total / len(t)))
 
     return reconstruction, VERSION
-
-
-# --------------------------------------------------------------------------------------------------- products
-
-_POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
-_KINDS = {"float32": ord("s"), "float64": ord("d")}
-
-
-def _product(dtype, x_transposed, y_transposed, beta):
-    """A compiled ``out = beta * out + alpha * dot(x, y)``, x or y given as transposes or not; `out` is contiguous.
-
-    By the function of BLAS that Numba's own products call. To BLAS, which counts by columns, each matrix here is its
-    own transpose: out' = y' x' is what it computes.
-    """
-    pointer, kind = _POINTERS[dtype], _KINDS[dtype]
-    gemm = types.ExternalFunction("numba_xxgemm", types.intc(
-        types.char, types.char, types.char, types.intp, types.intp, types.intp,  # kind, two transpositions, m, n, k
-        # alpha, a and its leading dimension, b and its, beta, c and its
-        pointer, pointer, types.intp, pointer, types.intp, pointer, pointer, types.intp))
-    x_flag, y_flag = ord("t" if x_transposed else "n"), ord("t" if y_transposed else "n")
-    x_rows, y_columns = (1, 0) if x_transposed else (0, 1), (0, 1) if y_transposed else (1, 0)
-
-    @njit
-    def product(out, alpha, x, y):
-        n_rows, n_inner = x.shape[x_rows[0]], x.shape[x_rows[1]]
-        n_columns = y.shape[y_columns[0]]
-        if y.shape[y_columns[1]] != n_inner or out.shape[0] != n_rows or out.shape[1] != n_columns:
-            raise ValueError("matrices of shapes that do not fit in a product")
-        x, y = np.ascontiguousarray(x), np.ascontiguousarray(y)
-        factors = np.array([alpha, beta], dtype=out.dtype)
-        gemm(kind, y_flag, x_flag, n_columns, n_rows, n_inner, factors.ctypes, y.ctypes, y.shape[1],
-             x.ctypes, x.shape[1], factors[1:].ctypes, out.ctypes, n_columns)
-        return out
-
-    return product
-
-
-_SMALL = 10**6  # multiplications: up to here OpenBLAS has kernels for small matrices, where it has them at all
-
-
-@register_funcify_default_op_cache_key(AddProduct)
-def _funcify_add_product(op, node, **_):
-    product = _product(node.outputs[0].type.dtype, True, False, beta=1)
-    inplace = op.inplace
-
-    @njit
-    def add_product(z, alpha, x, y):
-        """By slices of the minibatch that are small matrices, a quarter faster; without such kernels no loss."""
-        out = np.ascontiguousarray(z) if inplace else z.copy()
-        most = _SMALL // max(z.size, 1)
-        n_slices = -(-len(x) // most) if most >= 16 else 1  # thinner ones cost more than they bring
-        step = max(-(-len(x) // max(n_slices, 1)), 1)
-        for start in range(0, len(x), step):
-            product(out, alpha.item(), x[start:start + step], y[start:start + step])
-        return out
-
-    return add_product, VERSION
-
-
-@register_funcify_default_op_cache_key(Product)
-def _funcify_product(op, node, **_):
-    dtype = node.outputs[0].type.numpy_dtype
-    flags = dtype.name, op.x_transposed, op.y_transposed
-    multiply, multiply_and_add = _product(*flags, beta=0), _product(*flags, beta=1)
-    x_rows, y_columns = int(op.x_transposed), int(not op.y_transposed)
-
-    @njit
-    def product(x, y):
-        return multiply(np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype), 1, x, y)
-
-    @njit
-    def product_plus_bias(x, y, bias):
-        out = np.empty((x.shape[x_rows], y.shape[y_columns]), dtype=dtype)
-        if len(bias) != out.shape[1]:
-            raise ValueError("a bias that is not as long as a row of the product")
-        for i in range(len(out)):
-            for j in range(len(bias)):
-                out[i, j] = bias[j]
-        return multiply_and_add(out, 1, x, y)
-
-    # PyTensor's cache knows an operation by its properties and this number
-    return (product, 10 * VERSION) if len(node.inputs) == 2 else (product_plus_bias, 10 * VERSION + 1)
-
-
-# ------------------------------------------------------------------------------------------------------- rows
-
-@intrinsic
-def _copy_row(typing_context, target, i, source, j, ahead):
-    """Copy row `j` of `source` to row `i` of `target`, and ask for row `ahead` of `source` to be brought nearer.
-
-    Rows in random order come from main memory, whose answer takes as long as half a row's arithmetic; asked for in
-    time, the wait is over when the row's turn comes.
-    """
-    def codegen(context, builder, signature, arguments):
-        def row(argument, index):
-            kind = signature.args[argument]
-            array = context.make_array(kind)(context, builder, arguments[argument])
-            [n_columns] = cgutils.unpack_tuple(builder, array.shape, 2)[1:]
-            n_bytes = builder.mul(n_columns, context.get_constant(types.intp, kind.dtype.bitwidth // 8))
-            base = builder.bitcast(array.data, ir.IntType(8).as_pointer())
-            return builder.gep(base, [builder.mul(index, n_bytes)]), n_bytes
-
-        to, n_bytes = row(0, arguments[1])
-        cgutils.raw_memcpy(builder, to, row(2, arguments[3])[0], n_bytes, 1)
-        byte_pointer, int32 = ir.IntType(8).as_pointer(), ir.IntType(32)
-        prefetch = cgutils.get_or_insert_function(builder.module, ir.FunctionType(
-            ir.VoidType(), [byte_pointer, int32, int32, int32]), "llvm.prefetch.p0i8")
-        coming = row(2, arguments[4])[0]
-        with cgutils.for_range_slice(builder, ir.Constant(n_bytes.type, 0), n_bytes,
-                                     ir.Constant(n_bytes.type, 64)) as (offset, _):
-            # for reading, into the second-level cache, as data
-            builder.call(prefetch, [builder.gep(coming, [offset]), int32(0), int32(2), int32(1)])
-        return context.get_dummy_value()
-
-    return types.void(target, i, source, j, ahead), codegen
-
-
-_AHEAD = 4  # rows: time enough, and no more than the cache has room for
-
-
-@njit
-def _take_rows(data, rows):
-    data = np.ascontiguousarray(data)
-    out = np.empty((len(rows), data.shape[1]), dtype=data.dtype)
-    for row in rows:
-        if row < 0 or row >= len(data):
-            raise IndexError("a row that the matrix does not have")
-    for i in range(len(rows)):
-        _copy_row(out, i, data, rows[i], rows[min(i + _AHEAD, len(rows) - 1)])
-    return out
-
-
-@register_funcify_default_op_cache_key(TakeRows)
-def _funcify_take_rows(op, node, **_):
-    return _take_rows, VERSION

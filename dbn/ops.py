@@ -2,13 +2,14 @@
 
 * :func:`sigmoid` and :func:`softplus`: PyTensor's, by formulas that the compiler turns into vector instructions; and
   the costs that are made of them, :func:`softmax_cost` and :func:`binary_cross_entropy`;
-* :func:`bernoulli` and :func:`normal`: draws from a counter-based generator, which needs no state but a number;
+* :func:`bernoulli` and :func:`normal`: draws from a counter-based generator, which needs no state but a number; and
+  :class:`Reconstruction`, draws and costs of the same units, which a rewrite makes of both;
 * :func:`add_product`: ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
   transposes and a bias, which rewrites put in the place of PyTensor's;
 * :func:`take_rows`: rows of a matrix by number, read ahead of their use.
 
-Each has a plain NumPy ``perform``, which modes other than Numba use; the Numba code is in :mod:`dbn.numba_ops`.
-RESULTS.md says what each of them brings.
+Each has a plain NumPy ``perform``, which modes other than Numba use; the Numba code is in :mod:`dbn.numba_ops` and
+:mod:`dbn.numba_products`. RESULTS.md says what each of them brings.
 """
 import numpy as np
 import pytensor.tensor as pt
@@ -205,8 +206,8 @@ bernoulli, normal = Bernoulli(), Normal()
 class Reconstruction(Op):
     """Binary draws with the probabilities sigmoid(t), and the :class:`BinaryCrossEntropy` of x and t, in one pass.
 
-    Inputs are x [n, m], t [n, m] and a generator's state. The draws are those of :class:`Bernoulli`. What CD asks of its
-    visible units are just these two, and each alone computes the same exponentials. A rewrite makes it, not users.
+    Inputs are x [n, m], t [n, m] and a generator's state. The draws are those of :class:`Bernoulli`. CD asks its
+    visible units for just these two, and each alone would compute the same exponentials. A rewrite makes it, not users.
     """
 
     __props__ = ()
@@ -376,4 +377,4 @@ optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, p
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)
 
 # whoever builds a graph of these operations can compile it; it needs the classes above, hence its place
-import dbn.numba_ops  # noqa: E402, F401
+import dbn.numba_products  # noqa: E402, F401

@@ -19,7 +19,7 @@ from dbn.checkpoint import Checkpoint
 from dbn.dbn import DBN
 from dbn.errors import DivergedError, TrainingError
 from dbn.files import release_pages
-from dbn.forward import class_probabilities, hidden_activations
+from dbn.forward import class_activations, hidden_activations
 from dbn.frames import FrameSet, open_rows, write_rows
 from dbn.graphs import n_minibatches
 from dbn.settings import TrainingSettings
@@ -314,7 +314,7 @@ def finetune(dbn, train_set, valid_set, settings, checkpoint, progress=True, max
     last_epoch = min(settings.finetune_epochs, settings.finetune_epochs if max_epoch is None else max_epoch)
 
     def predict(x):
-        return class_probabilities(x, _layers(dbn), settings.output)
+        return class_activations(x, _layers(dbn))
 
     per_epoch = n_minibatches(train_set.n_frames, settings.batch_size)
     if not checkpoint.best_values:
@@ -359,7 +359,7 @@ def frame_error(predict, frames):
     Parameters
     ----------
     predict : callable
-        Class probabilities [m, n_outs] of scaled frames [m, n_ins].
+        Class probabilities of scaled frames [m, n_ins], or the activations that they are made of: [m, n_outs].
     frames : dbn.frames.FrameSet
         With labels.
 

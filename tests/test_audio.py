@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from dbn.audio import (TOLERATED_SHORTFALL, dft_magnitudes, expected_length, frame_count, frame_signal, load_audio)
+from dbn.audio import (TOLERATED_SHORTFALL, dft_magnitudes, expected_length, frame_count, frame_signal, load_audio,
+                       mono_blocks)
 from dbn.errors import AudioError, DBNError
 
 RATE = 22050
@@ -95,6 +96,27 @@ def test_formats(tmp_path, suffix, subtype, tolerance):
     assert signal.dtype == np.float32 and signal.shape == tone.shape
     assert expected_length(path) == len(signal)
     np.testing.assert_allclose(signal, tone, atol=tolerance)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "au", "aiff", "flac"])
+def test_16_bits_are_scaled_as_libsndfile_does(tmp_path, suffix):
+    path, samples = tmp_path / f"clip.{suffix}", np.arange(-2 ** 15, 2 ** 15, dtype=np.int16)
+    soundfile.write(path, samples, RATE, subtype="PCM_16")
+    signal = load_audio(path)
+    assert signal.dtype == np.float32
+    np.testing.assert_array_equal(signal, soundfile.read(path, dtype="float32")[0])
+
+
+def test_loud_samples_are_finite_and_silence_is_of_the_whole_file(tmp_path):
+    """The sum of squares overflows; the first second is silent, and only one sample of the last is not."""
+    samples = np.full(3 * RATE, 3e38, dtype=np.float32)
+    samples[-7] = -3e38
+    soundfile.write(tmp_path / "clip.wav", samples, RATE, subtype="FLOAT")
+    np.testing.assert_array_equal(load_audio(tmp_path / "clip.wav"), samples)
+    assert sum(len(block) for block, _ in mono_blocks(tmp_path / "clip.wav", seconds=1.0)) == len(samples)
+    soundfile.write(tmp_path / "clip.wav", np.full(3 * RATE, 3e38, dtype=np.float32), RATE, subtype="FLOAT")
+    with pytest.raises(AudioError, match="silent"):
+        load_audio(tmp_path / "clip.wav")
 
 
 def test_channels_are_averaged(tmp_path, noise):

@@ -1,10 +1,12 @@
 """Random draws of the units: the same by Numba and by NumPy, of the right distribution, and independent."""
 import numpy as np
+import pytensor.tensor as pt
 import pytest
-from scipy import stats
+from scipy import special, stats
 
-from dbn.ops import bernoulli, next_state, normal
-from compute_ops import MODES, by_both, compute, layouts, of_both_precisions, states
+from dbn.graphs import function
+from dbn.ops import Reconstruction, bernoulli, binary_cross_entropy, next_state, normal, sigmoid
+from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in, states
 
 
 @by_both
@@ -77,3 +79,93 @@ def test_draws_are_independent(draw):
 def test_a_mean_that_is_nan_draws_no_normal_number():
     [state] = states(1, 1)
     assert np.isnan(compute(normal, "numba", np.full(3, np.nan), state)).all()
+
+
+# Draws and costs in one pass
+
+
+def sample_of(x, t, state):
+    return Reconstruction()(x, t, state)[0]
+
+
+def cost_of(x, t, state):
+    return Reconstruction()(x, t, state)[1]
+
+
+def matrices(n, m, dtype):
+    return np.random.default_rng(1).random((n, m)).astype(dtype), numbers(n, m, dtype=dtype)
+
+
+@by_both
+@of_both_precisions
+# one number, an odd number of them, fewer and more than there are lanes, more than a lane's product has room for
+@pytest.mark.parametrize("shape", [(1, 1), (7, 3), (6, 4), (20, 513), (100, 513), (301, 601)])
+def test_reconstructions(by, dtype, shape):
+    (x, t), [state] = matrices(*shape, dtype), states(5, 1)
+    means = compute(sigmoid, by, t)
+    drawn = compute(sample_of, by, x, t, state)
+    assert drawn.dtype == dtype
+    np.testing.assert_array_equal(drawn, compute(bernoulli, by, means, state))
+    exact = (x * special.log_expit(t.astype(float)) + (1 - x) * special.log_expit(-t.astype(float))).sum(axis=1).mean()
+    cost = compute(cost_of, by, x, t, state)
+    assert cost.dtype == dtype and cost.shape == ()
+    np.testing.assert_allclose(cost, exact, rtol=4 * RTOL[dtype])
+
+
+@by_both
+@of_both_precisions
+def test_reconstructions_of_certain_units(by, dtype):
+    """Activations near 0, where the products of means are as small as they get, and of +-800; 70 thousand of each."""
+    for t in (0.0, 1e-3, 800.0, -800.0):
+        t = np.full((140, 513), t, dtype=dtype)
+        for x in (0.0, 0.3, 1.0):
+            x = np.full(t.shape, x, dtype=dtype)
+            cost = compute(cost_of, by, x, t, states(5, 1)[0])
+            np.testing.assert_allclose(cost, compute(binary_cross_entropy, "numpy", x, t), rtol=4 * RTOL[dtype],
+                                       atol=1e-30)
+    assert compute(sample_of, by, x, t, states(5, 1)[0]).max() == 0
+
+
+@by_both
+def test_reconstructions_of_nan_of_nothing_and_of_any_layout(by):
+    [state] = states(5, 1)
+    x, t = matrices(5, 3, "float32")
+    exact = compute(cost_of, by, x, t, state)
+    for a, b in zip(layouts(x), layouts(t)[::-1]):
+        np.testing.assert_array_equal(compute(sample_of, by, a, b, state), compute(sample_of, by, x, t, state))
+        np.testing.assert_array_equal(compute(cost_of, by, a, b, state), exact)
+    for place in np.ndindex(5, 3):
+        a = t.copy()
+        a[place] = np.nan
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(compute(cost_of, by, x, a, state))
+    assert compute(sample_of, by, x[:, :0], t[:, :0], state).shape == (5, 0)
+    assert compute(cost_of, by, x[:, :0], t[:, :0], state) == 0
+
+
+@by_both
+def test_matrices_of_two_shapes_have_no_reconstruction(by):
+    with pytest.raises(ValueError):
+        compute(cost_of, by, numbers(4, 3), numbers(4, 2), states(5, 1)[0])
+
+
+X, T, STATE = pt.fmatrix(), pt.fmatrix(), pt.vector(dtype="uint32")
+MEAN, SAMPLE = sigmoid(T), bernoulli(sigmoid(T), STATE)
+
+
+@pytest.mark.parametrize("graph, fused", [
+    ([SAMPLE, binary_cross_entropy(X, T)], True), ([binary_cross_entropy(X, T), SAMPLE, T], True),
+    ([SAMPLE], False),
+    ([SAMPLE, binary_cross_entropy(X, T), MEAN], False),  # somebody else needs the means
+    ([SAMPLE, binary_cross_entropy(X, T + 1)], False), ([SAMPLE, binary_cross_entropy(T, X)], False),
+    ([SAMPLE, binary_cross_entropy(SAMPLE, T)], False),  # a cost that needs the draws first
+    ([bernoulli(MEAN, STATE + pt.abs(binary_cross_entropy(X, T)).astype("uint32")), binary_cross_entropy(X, T)], False),
+])
+def test_draws_and_costs_of_the_same_units_are_made_in_one_pass(graph, fused):
+    run, plain = (function([X, T, STATE], graph, on_unused_input="ignore", mode=mode)
+                  for mode in (MODES["numba"](), MODES["numpy"]()))
+    assert any(isinstance(op, Reconstruction) for op in ops_in(run)) == fused
+    assert not any(isinstance(op, Reconstruction) for op in ops_in(plain))
+    values = *matrices(6, 5, "float32"), states(5, 1)[0]
+    for found, expected in zip(run(*values), plain(*values), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5)

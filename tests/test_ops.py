@@ -216,7 +216,8 @@ def test_draws_and_classes_have_no_gradient():
 @by_both
 @of_both_precisions
 def test_added_products(by, dtype):
-    for m, n, k in ((1, 1, 1), (5, 3, 4), (5, 3, 0), (0, 3, 2), (17, 1, 9)):
+    # the last two in slices, the very last with a slice too thin for one more
+    for m, n, k in ((1, 1, 1), (5, 3, 4), (5, 3, 0), (0, 3, 2), (17, 1, 9), (120, 250, 101), (300, 200, 70)):
         z, x, y = (numbers(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(m, n), (k, m), (k, n)]))
         before = z.copy()
         found = compute(add_product, by, z, np.asarray(-0.3, dtype=dtype), x, y)
@@ -240,7 +241,7 @@ def test_added_products_of_any_layout(by, inplace):
 
 
 @by_both
-@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)]])
+@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)]])
 def test_added_products_that_do_not_fit(by, shapes):
     z, x, y = (numbers(*shape) for shape in shapes)
     with pytest.raises(ValueError):

@@ -1,4 +1,5 @@
 """Speed of what comes before training: the features of one recording, and the frame store of a corpus."""
+import os
 import shutil
 from functools import partial
 
@@ -23,6 +24,7 @@ RECORDINGS = (("WAV, 22,050 Hz mono", ".wav", SAMPLE_RATE, 1, 2000.0),
               ("WAV, 44,100 Hz stereo", ".wav", 2 * SAMPLE_RATE, 2, None))
 
 STORE, DECODING, REMOVAL = "frame store", "decode + rfft (SciPy) alone, two processes", "removal of the store"
+WRITING = "writing and flushing as many bytes alone, one process"
 
 
 def write_noise(path, seconds, rng, rate=SAMPLE_RATE, channels=1):
@@ -61,16 +63,35 @@ def noise_corpus(folder, n_clips, seconds):
 
 
 def store_rows(sizes, folder):
-    """The frame store of a corpus by two processes, against two that decode and transform and write nothing."""
+    """The frame store of a corpus by two processes, against two that decode and transform and write nothing.
+
+    And against one that writes as many bytes and does nothing else: how much the disk and its cache have to do with it.
+    """
     corpus, cache = noise_corpus(folder / "clips", sizes.clips, sizes.clip_seconds), folder / "store"
     paths = [track.path for track in corpus.tracks]
     work = f"frame store of {sizes.clips:,} clips of {sizes.clip_seconds:g} s, {JOBS} jobs"
+    n_bytes = FrameStore.build(corpus, cache, jobs=JOBS, progress=False).frames.nbytes
+    shutil.rmtree(cache)
     contestants = {STORE: partial(FrameStore.build, corpus, cache, jobs=JOBS, progress=False),
-                   REMOVAL: partial(shutil.rmtree, cache), DECODING: partial(_decode_all, paths)}
+                   REMOVAL: partial(shutil.rmtree, cache), DECODING: partial(_decode_all, paths),
+                   WRITING: partial(_write, folder / "bytes", n_bytes)}
     seconds = alternate(contestants, sizes.slow_rounds, work)
-    [speed] = times_faster(work, seconds, STORE, {DECODING: None}, sizes.clips, "clips/s")
-    return [row(work, DECODING, seconds[STORE] / seconds[DECODING], "times as long", 1.3, at_most=True,
-                note=f"{speed['note']}; WAV of white noise, flushed to the disk")]
+    rows = []
+    for peer, target in ((DECODING, 1.3), (WRITING, None)):
+        [speed] = times_faster(work, seconds, STORE, {peer: None}, sizes.clips, "clips/s")
+        rows.append(row(work, peer, seconds[STORE] / seconds[peer], "times as long", target, at_most=True,
+                        note=f"{speed['note']}; WAV of white noise, flushed to the disk"))
+    return rows
+
+
+def _write(path, n_bytes):
+    """A file of `n_bytes`, flushed to the disk and removed."""
+    block = np.random.default_rng(0).bytes(2**20)
+    with open(path, "wb", buffering=0) as file:
+        for start in range(0, n_bytes, len(block)):
+            file.write(block[:n_bytes - start])
+        os.fsync(file.fileno())
+    path.unlink()
 
 
 def _decode_all(paths):

@@ -22,6 +22,7 @@ from experiments.bench.library import FINETUNE_LR, PRETRAIN_LR, Library, frames
 
 PRODUCTS, GATHERING, DRAWS = "matrix products, with updates that are part of them", "gathering rows", "random draws"
 SIGMOIDS, COSTS, BOTH = "sigmoids", "softmax, softplus, costs", "sigmoids and softplus in one loop"
+RECONSTRUCTION = "draws, sigmoids and costs of CD's visible units in one loop"
 SUMS, OTHER = "sums", "other element-wise work, with updates"
 REST = "the rest: loop, indexing, rows from memory"
 
@@ -29,7 +30,7 @@ REST = "the rest: loop, indexing, rows from memory"
 INDEXING = ("Subtensor", "DimShuffle", "Shape", "ScalarFromTensor", "TensorFromScalar", "MakeVector", "Assert", "Alloc")
 KINDS = {("Dot", "Gemm", "Gemv", "Ger", "AddProduct", "Product"): PRODUCTS,
          ("TakeRows", "AdvancedSubtensor"): GATHERING, ("RandomVariable", "Bernoulli", "Normal"): DRAWS,
-         ("Sigmoid",): SIGMOIDS, ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
+         ("Reconstruction",): RECONSTRUCTION, ("Sigmoid",): SIGMOIDS, ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
          ("Sum", "CAReduce", "Max"): SUMS, INDEXING: None}
 
 CALLS_SECONDS = 2e-3  # a node is called for so long at a time
