@@ -12,7 +12,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 from dbn import threefry
 from dbn.ops import Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus
 
-VERSION = 9  # raised whenever this code or that of dbn.numba_products changes, so that nobody's cache holds the old one
+VERSION = 9  # raised whenever the code below changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact

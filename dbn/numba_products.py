@@ -6,8 +6,9 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
-from dbn.numba_ops import VERSION
 from dbn.ops import AddProduct, Product, TakeRows
+
+VERSION = 9  # as in dbn.numba_ops
 
 _POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
 _KINDS = {"float32": ord("s"), "float64": ord("d")}

@@ -377,4 +377,5 @@ optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, p
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)
 
 # whoever builds a graph of these operations can compile it; it needs the classes above, hence its place
+import dbn.numba_ops  # noqa: E402, F401
 import dbn.numba_products  # noqa: E402, F401

@@ -381,9 +381,10 @@ def _views(frames, max_frames=65536):
 
 
 def _finite_values(dbn, cost, where, option, lr, checkpoint):
-    """Copies of the parameters, once it is sure that they are still numbers."""
+    """Copies of the parameters, once it is sure that they are still numbers, whose products are numbers too."""
     values = dbn.get_values()
-    if not np.isfinite(cost) or not all(np.isfinite(value).all() for value in values):
+    highest = np.sqrt(np.finfo(dbn.dtype).max)
+    if not np.isfinite(cost) or not all((np.abs(value) < highest).all() for value in values):
         raise DivergedError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})",
                             checkpoint.history)
     return values

@@ -127,13 +127,18 @@ def test_a_song_that_grew_since_its_header_was_read_does_not_touch_the_next(corp
 
 
 def test_flushing_as_it_goes_changes_nothing(corpus, cache, monkeypatch):
-    store = FrameStore.build(corpus, cache / "once")
-    flushed = []
-    longest = max(song.stop - song.start for song in store.songs)
-    monkeypatch.setattr(dbn.extraction, "_FLUSH_BYTES", 2 * longest * 4 * 513)
-    monkeypatch.setattr(dbn.extraction, "flush_to_disk", flushed.append)
-    assert contents(FrameStore.build(corpus, cache / "often")) == contents(store)
-    assert len(flushed) == 2 + 1  # after three songs each, and at the end
+    """Where the system takes no advice the store is the same; where it does, all of the file's rows are named."""
+    advised = []
+
+    def advise(descriptor, position, n_bytes, advice):
+        advised.append((position, n_bytes))
+
+    monkeypatch.setattr(dbn.extraction.os, "posix_fadvise", advise)
+    store = FrameStore.build(corpus, cache / "advised")
+    monkeypatch.delattr(dbn.extraction.os, "posix_fadvise")
+    assert contents(FrameStore.build(corpus, cache / "silent")) == contents(store)
+    assert sum(n_bytes for _, n_bytes in advised) == store.frames.nbytes
+    assert min(position for position, _ in advised) == store.frames.offset
 
 
 def test_every_kind_of_bad_file_is_named_with_its_reason(corpus, cache):

@@ -300,9 +300,11 @@ def test_divergence_tells_the_epochs_before_it(quick, monkeypatch):
     assert [record["cost"] for record in caught.value.history] == [1.0, 2.0]
 
 
-def test_a_parameter_that_is_no_number_is_found_though_the_cost_is_one(quick, monkeypatch):
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, -1e20])
+def test_a_parameter_that_is_no_number_is_found_though_the_cost_is_one(quick, monkeypatch, value):
+    """Or one that will make the next product none."""
     def spoil(self, *_):
-        self.params[-1].set_value(np.full_like(self.params[-1].get_value(), np.inf))
+        self.params[-1].set_value(np.full_like(self.params[-1].get_value(), value))
         return 1.0
 
     monkeypatch.setattr(_EpochRunner, "run", spoil)

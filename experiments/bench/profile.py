@@ -30,7 +30,8 @@ REST = "the rest: loop, indexing, rows from memory"
 INDEXING = ("Subtensor", "DimShuffle", "Shape", "ScalarFromTensor", "TensorFromScalar", "MakeVector", "Assert", "Alloc")
 KINDS = {("Dot", "Gemm", "Gemv", "Ger", "AddProduct", "Product"): PRODUCTS,
          ("TakeRows", "AdvancedSubtensor"): GATHERING, ("RandomVariable", "Bernoulli", "Normal"): DRAWS,
-         ("Reconstruction",): RECONSTRUCTION, ("Sigmoid",): SIGMOIDS, ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
+         ("Reconstruction",): RECONSTRUCTION, ("Sigmoid",): SIGMOIDS,
+         ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
          ("Sum", "CAReduce", "Max"): SUMS, INDEXING: None}
 
 CALLS_SECONDS = 2e-3  # a node is called for so long at a time

@@ -164,7 +164,8 @@ def test_the_rows_of_runs_are_what_their_epochs_add_up_to(monkeypatch, tmp_path)
     monkeypatch.setattr(runs, "in_fresh_process", run)
     rows, curve = runs.run_rows(replace(QUICK, corpus_clips=(2, 4, 8)), tmp_path)
     paper, memory, largest_memory, growth = rows
-    assert paper["values"] == pytest.approx([(6 + 5 * 12 + 474 * 4 * seconds) / 60 for seconds in (1, 2, 3)])
+    once = 6 + 118 + 200
+    assert paper["values"] == pytest.approx([(once + 4 * 12 + 473 * 4 * seconds) / 60 for seconds in (1, 2, 3)])
     assert "extrapolated from 3 epochs" in paper["note"] and "40 frames" in paper["work"]
     assert (memory["median"], largest_memory["median"]) == pytest.approx((0.4, 0.8))
     assert growth["median"] == pytest.approx(1)
@@ -197,8 +198,8 @@ def test_every_kind_of_work_is_found_in_the_graphs(problem):
     assert kinds["finetuning"][profile.PRODUCTS] == 11 and kinds["cd1"][profile.PRODUCTS] >= 5
     assert kinds["finetuning"][profile.SIGMOIDS] == 3 and kinds["cd1"][profile.SIGMOIDS] >= 1
     assert kinds["finetuning"][profile.GATHERING] == 2 and kinds["cd1"][profile.GATHERING] == 1
-    assert kinds["finetuning"][profile.DRAWS] == 0 and kinds["cd1"][profile.DRAWS] >= 2
-    assert all(kinds[name][profile.COSTS] for name in kinds)
+    assert kinds["finetuning"][profile.DRAWS] == 0 and kinds["cd1"][profile.DRAWS] >= 1
+    assert kinds["finetuning"][profile.COSTS] and kinds["cd1"][profile.RECONSTRUCTION] == 1
 
 
 def test_a_profile_adds_up_to_the_whole(problem, tmp_path, capsys):
