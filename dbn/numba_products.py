@@ -8,7 +8,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 from dbn.ops import AddProduct, Product, TakeRows
 
-VERSION = 9  # as in dbn.numba_ops
+VERSION = 10  # as in dbn.numba_ops
 
 _POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
 _KINDS = {"float32": ord("s"), "float64": ord("d")}
@@ -43,7 +43,9 @@ def _product(dtype, x_transposed, y_transposed, beta):
     return product
 
 
-_SMALL = 10**6  # multiplications: up to here OpenBLAS has kernels for small matrices, where it has them at all
+# Multiplications: up to here OpenBLAS has kernels for small matrices, where it has them at all. They bring nothing for
+# less than so many rows.
+_SMALL, _THIN = 10**6, 25
 
 
 @register_funcify_default_op_cache_key(AddProduct)
@@ -58,7 +60,7 @@ def _funcify_add_product(op, node, **_):
             raise ValueError("matrices of shapes that do not fit in a product")
         out = np.ascontiguousarray(z) if inplace else z.copy()
         most = _SMALL // max(z.size, 1)
-        n_slices = -(-len(x) // most) if most >= 16 else 1  # thinner ones cost more than they bring
+        n_slices = -(-len(x) // most) if most >= _THIN else 1
         step = max(-(-len(x) // max(n_slices, 1)), 1)
         for start in range(0, len(x), step):
             product(out, alpha.item(), x[start:start + step], y[start:start + step])
