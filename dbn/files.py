@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, the layout of .npy files, and errors of the disk in words."""
+"""Files that are there whole or not at all, .npy files of rows, and errors of the disk in words."""
 import fcntl
 import io
 import mmap
@@ -123,6 +123,49 @@ def npy_header(n_rows, n_columns):
     description = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_columns)}
     np.lib.format.write_array_header_1_0(header, description)
     return header.getvalue()
+
+
+def write_rows(path, n_rows, n_columns, blocks):
+    """Write float32 rows that come in blocks to a ``.npy`` file, and map it into memory.
+
+    The trainer keeps a layer's hidden means so, which are the next layer's inputs.
+
+    Parameters
+    ----------
+    path : path
+        A file that exists is replaced when the new one is complete.
+    n_rows, n_columns : int
+    blocks : iterable of ndarray [shape=(m, n_columns)]
+        `n_rows` rows in all.
+
+    Returns
+    -------
+    rows : memmap of float32 [shape=(n_rows, n_columns)]
+        Of this process's own: what is written to it does not reach the file.
+
+    Raises
+    ------
+    DBNError
+        The disk is full, or the blocks do not add up.
+    """
+    header = npy_header(n_rows, n_columns)
+    written = 0
+    with disk_errors(path, len(header) + 4 * n_rows * n_columns), atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(header)
+            for block in blocks:
+                if block.ndim != 2 or block.shape[1] != n_columns:
+                    raise DBNError(f"{path}: a block of shape {block.shape} in a file of {n_columns} columns")
+                file.write(np.ascontiguousarray(block, dtype="<f4").data)
+                written += len(block)
+        if written != n_rows:
+            raise DBNError(f"{path}: {written} rows were written where {n_rows} were announced")
+    return open_rows(path)
+
+
+def open_rows(path):
+    """Map a file of :func:`write_rows` into memory again."""
+    return np.load(path, mmap_mode="c")
 
 
 def release_pages(array):

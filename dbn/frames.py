@@ -19,7 +19,7 @@ import numpy as np
 from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, require_integer
 from dbn.errors import DatasetError, DBNError
 from dbn.extraction import checked_settings, extract_frames
-from dbn.files import atomic_folder, atomic_path, disk_errors, npy_header, release_pages, sole_writer
+from dbn.files import atomic_folder, atomic_path, disk_errors, release_pages, sole_writer, write_rows
 
 DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "hop_length": HOP_LENGTH, "window": None}
 
@@ -392,46 +392,3 @@ class FrameSet:
 
 def _equal_parts(order, max_frames):
     return np.array_split(order, -(-len(order) // max_frames))
-
-
-def write_rows(path, n_rows, n_columns, blocks):
-    """Write float32 rows that come in blocks to a ``.npy`` file, and map it into memory.
-
-    The trainer keeps a layer's hidden means so, which are the next layer's inputs.
-
-    Parameters
-    ----------
-    path : path
-        A file that exists is replaced when the new one is complete.
-    n_rows, n_columns : int
-    blocks : iterable of ndarray [shape=(m, n_columns)]
-        `n_rows` rows in all.
-
-    Returns
-    -------
-    rows : memmap of float32 [shape=(n_rows, n_columns)]
-        Of this process's own: what is written to it does not reach the file.
-
-    Raises
-    ------
-    DBNError
-        The disk is full, or the blocks do not add up.
-    """
-    header = npy_header(n_rows, n_columns)
-    written = 0
-    with disk_errors(path, len(header) + 4 * n_rows * n_columns), atomic_path(path) as temporary:
-        with open(temporary, "wb") as file:
-            file.write(header)
-            for block in blocks:
-                if block.ndim != 2 or block.shape[1] != n_columns:
-                    raise DBNError(f"{path}: a block of shape {block.shape} in a file of {n_columns} columns")
-                file.write(np.ascontiguousarray(block, dtype="<f4").data)
-                written += len(block)
-        if written != n_rows:
-            raise DBNError(f"{path}: {written} rows were written where {n_rows} were announced")
-    return open_rows(path)
-
-
-def open_rows(path):
-    """Map a file of :func:`write_rows` into memory again."""
-    return np.load(path, mmap_mode="c")

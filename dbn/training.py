@@ -18,9 +18,9 @@ from dbn.blas import one_blas_thread
 from dbn.checkpoint import Checkpoint
 from dbn.dbn import DBN
 from dbn.errors import DivergedError, TrainingError
-from dbn.files import release_pages
+from dbn.files import open_rows, release_pages, write_rows
 from dbn.forward import class_activations, hidden_activations
-from dbn.frames import FrameSet, open_rows, write_rows
+from dbn.frames import FrameSet
 from dbn.graphs import n_minibatches
 from dbn.settings import TrainingSettings
 

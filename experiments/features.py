@@ -8,8 +8,7 @@ from tqdm import tqdm
 
 from dbn.audio import load_audio
 from dbn.errors import DatasetError
-from dbn.files import release_pages
-from dbn.frames import write_rows
+from dbn.files import release_pages, write_rows
 from dbn.mfcc import mfcc
 
 

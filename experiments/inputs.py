@@ -6,8 +6,8 @@ import shutil
 
 import numpy as np
 
-from dbn.files import atomic_folder, disk_errors
-from dbn.frames import FrameSet, open_rows, write_rows
+from dbn.files import atomic_folder, disk_errors, open_rows, write_rows
+from dbn.frames import FrameSet
 from dbn.scaling import Scaling
 
 # the second number of the seed of this draw; see experiments.space

@@ -216,7 +216,7 @@ def test_draws_and_classes_have_no_gradient():
 @by_both
 @of_both_precisions
 def test_added_products(by, dtype):
-    # the last two in slices, the very last with a slice too thin for one more
+    # the last but one by slices of the minibatch, the last of a matrix too large for that
     for m, n, k in ((1, 1, 1), (5, 3, 4), (5, 3, 0), (0, 3, 2), (17, 1, 9), (120, 250, 101), (300, 200, 70)):
         z, x, y = (numbers(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(m, n), (k, m), (k, n)]))
         before = z.copy()

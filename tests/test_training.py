@@ -6,7 +6,7 @@ import numpy as np
 import pytensor
 import pytest
 
-import dbn.frames
+import dbn.files
 import dbn.streams
 import dbn.training
 from dbn.checkpoint import Checkpoint
@@ -179,7 +179,7 @@ def test_sets_in_files_train_as_those_in_memory_do(tmp_path, monkeypatch):
 
 
 def test_sets_of_one_shard_stay_in_memory(quick, monkeypatch):
-    monkeypatch.setattr(dbn.frames, "open_rows", None)  # which maps a file
+    monkeypatch.setattr(dbn.files, "open_rows", None)  # which maps a file
     run({"pretrain_epochs": 0}, scaled_sets())
     with pytest.raises(TypeError):
         run({"pretrain_epochs": 0, "shard_frames": 119}, scaled_sets())
