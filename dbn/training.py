@@ -165,10 +165,11 @@ class _EpochRunner:
 
     def __init__(self, frames, settings, compiled, params):
         self.frames = frames
+        self.rows = frames.rows  # to find out that it can be used as it is takes as long as a look at every number
         self.settings = settings
         self.compiled = compiled
         self.params = params
-        compiled.data_x.set_value(frames.rows, borrow=True)
+        compiled.data_x.set_value(self.rows, borrow=True)
         if frames.labels is not None:
             compiled.data_y.set_value(frames.labels, borrow=True)
 
@@ -182,7 +183,7 @@ class _EpochRunner:
         for shard in shards:
             total += self._run_shard(rng.permutation(shard), lr, bar)
             if len(shards) > 1:
-                release_pages(self.frames.rows)
+                release_pages(self.rows)
         for ours, its in zip(self.params, self.compiled.params):
             ours.set_value(its.get_value())
         return total / self.frames.n_frames
@@ -368,16 +369,17 @@ def frame_error(predict, frames):
     float
         Between 0 and 1, over every frame of the set.
     """
-    blocks = frames.blocks() if frames.rows is None else _views(frames)
+    rows = frames.rows
+    blocks = frames.blocks() if rows is None else _views(rows, frames.labels)
     wrong = sum(int((predict(x).argmax(axis=1) != y).sum()) for x, y in blocks)
     return wrong / frames.n_frames
 
 
-def _views(frames, max_frames=65536):
+def _views(rows, labels, max_frames=65536):
     """The blocks of a stored set without a copy."""
-    for start in range(0, frames.n_frames, max_frames):
-        yield frames.rows[start:start + max_frames], frames.labels[start:start + max_frames]
-        release_pages(frames.rows)
+    for start in range(0, len(rows), max_frames):
+        yield rows[start:start + max_frames], labels[start:start + max_frames]
+        release_pages(rows)
 
 
 def _finite_values(dbn, cost, where, option, lr, checkpoint):
