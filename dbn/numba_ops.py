@@ -10,9 +10,10 @@ from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn import threefry
-from dbn.ops import Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus
+from dbn.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus,
+                     negligible)
 
-VERSION = 9  # raised whenever the code below changes, so that nobody's cache holds the old one
+VERSION = 12  # raised whenever the code below changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -140,6 +141,7 @@ _register_squash(Softplus, softplus32, softplus64)
 @register_funcify_default_op_cache_key(SoftmaxCost)
 def _funcify_softmax_cost(op, node, **_):
     dtype = node.outputs[0].type.numpy_dtype
+    least = dtype.type(negligible(dtype))
     exponentials = _overwriting(exp32 if dtype == np.float32 else exp64)
 
     @njit(error_model="numpy")
@@ -162,7 +164,8 @@ def _funcify_softmax_cost(op, node, **_):
             cost += np.log(total)
             scale = dtype.type(1) / (total * dtype.type(n))
             for j in range(a.shape[1]):
-                gradient[i, j] *= scale
+                share = gradient[i, j] * scale
+                gradient[i, j] = 0 if share < least else share  # in this order, NaN stays what it is
             gradient[i, y[i]] -= dtype.type(1) / dtype.type(n)
         return np.asarray(dtype.type(cost / n)), gradient
 

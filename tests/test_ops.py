@@ -131,6 +131,29 @@ def test_gradient_of_the_softmax_cost(by, dtype):
 
 
 @by_both
+@of_both_precisions
+def test_gradients_hold_no_numbers_too_small_for_the_usual_format(by, dtype):
+    """They would cost a hundred times as much in the products that follow; nothing else is lost, and no NaN."""
+    tiny, exponents = np.finfo(dtype).tiny, np.log(np.finfo(dtype).tiny)
+    x = np.linspace(1.3 * exponents, -1.3 * exponents, 2001).astype(dtype)
+    slopes = compute(lambda x: pt.grad((1e-5 * sigmoid(x)).sum(), x).astype(dtype), by, x)
+    falling = x < 0  # 1 - y is as precise as y is on this side alone
+    exact = 1e-5 * special.expit(x[falling].astype(float)) * special.expit(-x[falling].astype(float))
+    assert ((slopes == 0) | (np.abs(slopes) >= tiny)).all() and (slopes == 0).any()
+    np.testing.assert_allclose(slopes[falling], exact, rtol=1e-5, atol=tiny / np.finfo(dtype).eps)
+    a = np.stack([x, np.zeros_like(x)], axis=1)
+    classes = np.ones(len(x), dtype=np.int32)
+    gradient = compute(gradient_of_softmax, by, a, classes)
+    assert ((gradient == 0) | (np.abs(gradient) >= tiny)).all() and (gradient == 0).any()
+    a[5] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(compute(gradient_of_softmax, by, a, classes)).sum() == 2
+    x[5] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(compute(lambda x: pt.grad(sigmoid(x).sum(), x), by, x)).sum() == 1
+
+
+@by_both
 @pytest.mark.parametrize("y", [[0, 3], [-1, 0], [0], [0, 1, 2]])
 def test_classes_that_are_not_there(by, y):
     with pytest.raises(IndexError):
