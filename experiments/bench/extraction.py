@@ -1,5 +1,4 @@
 """Speed of what comes before training: the features of one recording, and the frame store of a corpus."""
-import os
 import shutil
 from functools import partial
 
@@ -10,6 +9,7 @@ import soundfile
 
 from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from dbn.datasets.corpus import Corpus, Track
+from dbn.files import flush_to_disk
 from dbn.frames import FrameStore
 from dbn.model_io import open_model
 from dbn.streaming import stream_magnitudes
@@ -90,7 +90,7 @@ def _write(path, n_bytes):
     with open(path, "wb", buffering=0) as file:
         for start in range(0, n_bytes, len(block)):
             file.write(block[:n_bytes - start])
-        os.fsync(file.fileno())
+    flush_to_disk(path)
     path.unlink()
 
 

@@ -12,7 +12,7 @@ from pytensor.scan.op import Scan
 
 from experiments.bench import __main__ as bench
 from experiments.bench import library as bench_library
-from experiments.bench import peers, profile, report, runs, startup, svm, training
+from experiments.bench import extraction, peers, profile, report, runs, startup, svm, training
 from experiments.bench.common import QUICK, alternate, row, skipped, times_faster
 
 N = 230  # frames, so that the last minibatch is a smaller one at any size used here
@@ -170,6 +170,14 @@ def test_the_rows_of_runs_are_what_their_epochs_add_up_to(monkeypatch, tmp_path)
     assert (memory["median"], largest_memory["median"]) == pytest.approx((0.4, 0.8))
     assert growth["median"] == pytest.approx(1)
     assert [point["finetune_seconds"] for point in curve] == [4, 8, 16]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 2**20, 2**21 + 7])
+def test_as_many_bytes_are_written_and_flushed(monkeypatch, tmp_path, n_bytes):
+    flushed = []
+    monkeypatch.setattr(extraction, "flush_to_disk", lambda path: flushed.append(path.stat().st_size))
+    extraction._write(tmp_path / "bytes", n_bytes)
+    assert flushed == [n_bytes] and not list(tmp_path.iterdir())
 
 
 def test_start_up_is_measured_beyond_pytensor(monkeypatch):
