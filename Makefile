@@ -76,7 +76,7 @@ notebooks: $(BIN)/.dbn-test
 	DBN_PROFILE=$(PROFILE) $(if $(OUT),DBN_OUT="$(abspath $(OUT))") $(BIN)/jupyter execute --inplace notebooks/*.ipynb
 
 model: setup
-	$(BIN)/python -m experiments.ship_model --jobs $(JOBS)
+	$(BIN)/python -m experiments.steps.ship_model --jobs $(JOBS)
 
 bench: setup
 	$(BIN)/python -m experiments.bench $(if $(OUT),--out "$(OUT)") $(ARGS)

@@ -9,12 +9,12 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.graphs import epoch_function, function, minibatch, n_minibatches
+from dbn.graph.compile import epoch_function, function, minibatch, n_minibatches
+from dbn.graph.streams import RandomStreams, seed_from
+from dbn.graph.updates import descend
 from dbn.logistic import LogisticRegression
 from dbn.mlp import HiddenLayer
 from dbn.rbm import RBM, GaussianRBM
-from dbn.streams import RandomStreams, seed_from
-from dbn.updates import descend
 
 
 class DBN:
@@ -177,7 +177,7 @@ class DBN:
         Returns
         -------
         callable
-            ``fn(order, batch_size, lr)``, see :func:`dbn.graphs.epoch_function`.
+            ``fn(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
         """
         lr = pt.scalar("lr", dtype=self.dtype)
         rbm = self.rbm_layers[layer]
@@ -187,7 +187,7 @@ class DBN:
     def finetuning_epoch(self, data_x, data_y):
         """A function that runs one epoch of gradient descent on the shared `data_x` [n, n_ins] and `data_y` [n].
 
-        ``fn(order, batch_size, lr)``, see :func:`dbn.graphs.epoch_function`.
+        ``fn(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
         """
         lr = pt.scalar("lr", dtype=self.dtype)
         return epoch_function(self.finetune_cost, self.finetune_updates(lr), {self.x: data_x, self.y: data_y}, lr)

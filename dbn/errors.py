@@ -3,6 +3,7 @@
 Every script turns a :class:`DBNError` into one message on standard error and
 exit status 2; any other exception is a defect of this package.
 """
+from numbers import Integral
 
 
 class DBNError(ValueError):
@@ -43,7 +44,7 @@ class DivergedError(TrainingError):
     Attributes
     ----------
     history : list of dict
-        The epochs until then, see :class:`dbn.training.TrainingResult`.
+        The epochs until then, see :class:`dbn.training.loops.TrainingResult`.
     """
 
     def __init__(self, message, history=()):
@@ -53,3 +54,9 @@ class DivergedError(TrainingError):
 
 class ModelFileError(DBNError):
     """A model or checkpoint file that is damaged, foreign or too new."""
+
+
+def require_integer(name, value, minimum):
+    """Raise a :class:`DBNError` that names the option unless `value` is a whole number of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
+        raise DBNError(f"{name} must be a whole number of at least {minimum}, not {value!r}")

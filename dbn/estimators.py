@@ -3,7 +3,7 @@
 Conventions
 -----------
 An example is a row: a DFT frame, or any vector of non-negative numbers. Everything is computed in float32; other
-floats and integers are converted. Training needs PyTensor; what is fitted is a :class:`dbn.model_io.Model`, plain
+floats and integers are converted. Training needs PyTensor; what is fitted is a :class:`dbn.trained.model.Model`, plain
 arrays, so fitted estimators are pickled, copied to other processes and used without a compiler.
 
 There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
@@ -20,14 +20,14 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from dbn.blas import one_blas_thread
-from dbn.checkpoint import Checkpoint
+from dbn.audio.frames import FrameSet
+from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
-from dbn.frames import FrameSet
-from dbn.model_io import Model
-from dbn.scaling import Scaling
-from dbn.settings import TrainingSettings
-from dbn.training import build_dbn, finetune, pretrain
+from dbn.system.blas import one_blas_thread
+from dbn.trained.model import Model
+from dbn.training.loops import build_dbn, finetune, pretrain
+from dbn.training.settings import TrainingSettings
+from dbn.training.state import RunState
 
 SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "finetune_lr",
             "finetune_epochs", "batch_size", "patience", "patience_increase", "improvement_threshold")
@@ -108,21 +108,21 @@ class _DBNEstimator(BaseEstimator):
         rows = rows.with_scaling(scaling).stored()
 
         dbn = build_dbn(settings, rows.n_features, len(names))
-        checkpoint = Checkpoint(None, "")
+        state = RunState(None, "")
         if before:
             _check_fits(before, settings, self.scaling, names)
             dbn.set_values(_values_of(before, dbn))
             if labels is not None:
-                checkpoint.stage = dbn.n_layers  # where fine-tuning begins
+                state.stage = dbn.n_layers  # where fine-tuning begins
         with one_blas_thread, tempfile.TemporaryDirectory() as folder:
-            pretrain(dbn, rows, settings, checkpoint, Path(folder), self.verbose)
+            pretrain(dbn, rows, settings, state, Path(folder), self.verbose)
             if labels is not None:
                 valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling).stored()
-                finetune(dbn, rows, valid_rows, settings, checkpoint, self.verbose)
-                dbn.set_values(checkpoint.best_values)
-        self.history_ = [*history, *checkpoint.history]
-        self.best_epoch_ = checkpoint.numbers.get("best_epoch")
-        self.validation_score_ = None if labels is None else 1 - checkpoint.numbers["best_error"]
+                finetune(dbn, rows, valid_rows, settings, state, self.verbose)
+                dbn.set_values(state.best_values)
+        self.history_ = [*history, *state.history]
+        self.best_epoch_ = state.numbers.get("best_epoch")
+        self.validation_score_ = None if labels is None else 1 - state.numbers["best_error"]
         self.model_ = Model.from_dbn(dbn, scaling, names, frame_settings={}, history=self.history_)
 
     def _goes_on(self):
@@ -187,9 +187,9 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     ----------
     hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, finetune_lr, finetune_epochs, batch_size, \
     patience, patience_increase, improvement_threshold
-        See :class:`dbn.settings.TrainingSettings`; the defaults are the paper's.
+        See :class:`dbn.training.settings.TrainingSettings`; the defaults are the paper's.
     scaling : {"minmax", "max", "standardize", "log", "none"}
-        What the rows are scaled by, fitted on the training rows; see :mod:`dbn.scaling`.
+        What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
     validation_fraction : float
         Part of each class's rows that is not trained on; its error decides when to stop and which epoch is kept.
         Rows are drawn singly: of music, frames of one song then lie on both sides and the error is too small. Give
@@ -207,10 +207,10 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     ----------
     classes_ : array [n_classes]
         The labels, sorted.
-    model_ : dbn.model_io.Model
-        The trained network, which :func:`dbn.model_io.save_model` can write.
+    model_ : dbn.trained.model.Model
+        The trained network, which :func:`dbn.trained.model.save_model` can write.
     history_ : list of dict
-        One record an epoch, see :class:`dbn.training.TrainingResult`; of all fits, if they were continued.
+        One record an epoch, see :class:`dbn.training.loops.TrainingResult`; of all fits, if they were continued.
     best_epoch_ : int
         Epoch of this fit's fine-tuning whose parameters were kept; 0 is before the first.
     validation_score_ : float

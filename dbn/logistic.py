@@ -2,8 +2,8 @@
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.ops import sigmoid, softmax_cost, softplus
-from dbn.rbm import shared_parameter
+from dbn.graph.ops import sigmoid, softmax_cost, softplus
+from dbn.layers import shared_parameter
 
 
 class LogisticRegression:

@@ -2,8 +2,8 @@
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.ops import sigmoid
-from dbn.rbm import initial_weights, shared_parameter
+from dbn.graph.ops import sigmoid
+from dbn.layers import initial_weights, shared_parameter
 
 
 class HiddenLayer:

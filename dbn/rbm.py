@@ -21,27 +21,10 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.ops import binary_cross_entropy, sigmoid, softplus
-from dbn.streams import RandomStreams, seed_from
-from dbn.updates import descend
-
-
-def initial_weights(numpy_rng, n_in, n_out, dtype):
-    """Weights of the tutorials for sigmoid units: uniform within ±4·sqrt(6 / (n_in + n_out)); `dtype` [n_in, n_out]."""
-    bound = 4.0 * np.sqrt(6.0 / (n_in + n_out))
-    return numpy_rng.uniform(-bound, bound, size=(n_in, n_out)).astype(dtype)
-
-
-def shared_parameter(value, name, dtype, shape):
-    """`value` as a shared variable: zeros of `shape` if None, itself if it is symbolic already.
-
-    The variable's type leaves its sizes open, so that networks of any width use the same compiled functions.
-    """
-    if value is None:
-        value = np.zeros(shape, dtype=dtype)
-    elif not isinstance(value, np.ndarray):
-        return value
-    return pytensor.shared(value.astype(dtype), name=name)
+from dbn.graph.ops import binary_cross_entropy, sigmoid, softplus
+from dbn.graph.streams import RandomStreams, seed_from
+from dbn.graph.updates import descend
+from dbn.layers import initial_weights, shared_parameter
 
 
 class RBM:
@@ -54,7 +37,7 @@ class RBM:
     n_visible, n_hidden : int
         Number of units.
     W : shared matrix or array [n_visible, n_hidden], optional
-        Weights, shared with a sigmoid layer in a DBN; drawn by :func:`initial_weights` if None.
+        Weights, shared with a sigmoid layer in a DBN; drawn by :func:`dbn.layers.initial_weights` if None.
     hbias, vbias : shared vector or array [n_hidden], [n_visible], optional
         Biases of hidden and visible units; zeros if None.
     numpy_rng : numpy.random.Generator or RandomState, optional

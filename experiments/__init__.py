@@ -1,7 +1,16 @@
-"""The paper's experiments: one script for every table and figure."""
+"""The paper's experiments: one script for every table and figure.
+
+``profiles`` has every number that they use, ``paper`` the paper's own figures. What the scripts share is in ``steps``;
+``search``, ``tagging``, ``page`` and ``bench`` are rooms of their own.
+"""
 import os
+
+from dbn.system.moved import keep_old_places
 
 # One BLAS thread a process, workers included: on matrices of this size more of them only wait for each other. The
 # libraries read this when they are loaded, so it stands before every import of theirs.
 for _variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(_variable, "1")
+
+keep_old_places({f"experiments.{name}": f"experiments.steps.{name}"
+                 for name in ("learned", "options", "pipeline", "reporting")})

@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 from matplotlib.patches import Circle, PathPatch
 from matplotlib.path import Path as Curve
 
-from experiments import pictures
-from experiments.options import parse, run_script
-from experiments.pipeline import prepared_runs
+from experiments.steps import pictures
+from experiments.steps.options import parse, run_script
+from experiments.steps.pipeline import prepared_runs
 
 MOST_CIRCLES = 13  # of a row; a layer of more units shows some at both ends and dots between
 RADIUS = 0.3       # of a circle; neighbours are 1 apart
@@ -36,7 +36,7 @@ def main(argv=None):
 
 
 def layers_of(model):
-    """Every layer of a :class:`dbn.model_io.Model` from the bottom: list of :class:`Layer`."""
+    """Every layer of a :class:`dbn.trained.model.Model` from the bottom: list of :class:`Layer`."""
     sizes = [len(model.scaling.gain), *(weights.shape[1] for weights in model.weights)]
     visible = "Gaussian" if model.visible == "gaussian" else "binary"
     hidden = [Layer(f"Hidden layer {i}", size, "binary units", "tab:blue") for i, size in enumerate(sizes[1:-1], 1)]
@@ -49,7 +49,7 @@ def draw(model):
 
     Parameters
     ----------
-    model : dbn.model_io.Model
+    model : dbn.trained.model.Model
         Whose layers are drawn.
 
     Returns

@@ -15,14 +15,14 @@ from scipy.spatial.distance import cdist
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
+from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
-from dbn.fitting import versions
-from dbn.scaling import Scaling
-from experiments import pictures
-from experiments.features import FeatureSets
-from experiments.options import parse, run_script
-from experiments.pipeline import prepared_runs
-from experiments.reporting import corpus_name, markdown_table, network_text, table_result, write_table
+from dbn.training.fit import versions
+from experiments.steps import pictures
+from experiments.steps.features import FeatureSets
+from experiments.steps.options import parse, run_script
+from experiments.steps.pipeline import prepared_runs
+from experiments.steps.reporting import corpus_name, markdown_table, network_text, table_result, write_table
 
 # Ten colours of different lightness and hue (Tol's muted scheme, black for its pale grey), ten markers of different
 # outline: a reader who confuses two colours still tells the genres apart.
@@ -94,7 +94,7 @@ def draw_frames(run):
 
     Parameters
     ----------
-    run : experiments.pipeline.Run
+    run : experiments.steps.pipeline.Run
         The run.
 
     Returns
@@ -136,7 +136,7 @@ def representations(run, drawn):
 
     Parameters
     ----------
-    run : experiments.pipeline.Run
+    run : experiments.steps.pipeline.Run
         The run.
     drawn : Drawn
         Its frames.

@@ -2,11 +2,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 
-from experiments import pictures
-from experiments.options import run_script
-from experiments.reporting import corpus_name
-from experiments.tag_features import DBN, MIM
-from experiments.tagging import parse_tagging, run_experiment
+from experiments.steps import pictures
+from experiments.steps.options import run_script
+from experiments.steps.reporting import corpus_name
+from experiments.tagging.experiment import parse_tagging, run_experiment
+from experiments.tagging.features import DBN, MIM
 
 # of different lightness and hue: told apart by every kind of colour-blindness, and in grey (Okabe and Ito's scheme)
 COLOURS = {DBN: "#0072B2", MIM: "#E69F00"}
@@ -34,7 +34,7 @@ def draw(results, heading):
 
     Parameters
     ----------
-    results : dict of str to dbn.autotag.TagResults
+    results : dict of str to dbn.evaluation.autotag.TagResults
         Of the DBN and of the MIM features, on the same tags.
     heading : str
         Stands above the bars.

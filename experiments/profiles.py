@@ -5,11 +5,44 @@ the paper leaves open is marked so; our choice stands beside it.
 """
 from dataclasses import dataclass, field
 
-from dbn.settings import TrainingSettings
-from experiments.space import Choice, LogUniform
+import numpy as np
+
+from dbn.training.settings import TrainingSettings
+
+
+class Choice:
+    """One of several values, each as likely as the others."""
+
+    def __init__(self, *values):
+        self.values = values
+
+    def draw(self, rng):
+        """One value."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+    def as_json(self):
+        """For the plan of a search and its report: ``{"choice": [...]}``."""
+        return {"choice": [list(value) if isinstance(value, tuple) else value for value in self.values]}
+
+
+class LogUniform:
+    """A number between two others, its logarithm uniformly distributed."""
+
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def draw(self, rng):
+        """One value."""
+        value = np.exp(rng.uniform(np.log(self.lowest), np.log(self.highest)))
+        return float(np.clip(value, self.lowest, self.highest))
+
+    def as_json(self):
+        """For the plan of a search and its report: ``{"log_uniform": [lowest, highest]}``."""
+        return {"log_uniform": [self.lowest, self.highest]}
+
 
 # What the search draws from (the authors tried about 200 combinations by hand; they do not say which). One line a
-# hyper-parameter, any field of TrainingSettings may be added; see experiments/space.py.
+# hyper-parameter, any field of TrainingSettings may be added; see experiments/search/space.py.
 SPACE = {
     "layers": Choice(1, 2, 3, 4),
     "units": Choice(25, 50, 100, 200, 500),             # of each layer

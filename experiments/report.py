@@ -8,11 +8,11 @@ from itertools import chain
 from pathlib import Path
 
 from dbn.errors import DBNError
-from dbn.files import atomic_path, disk_errors
-from experiments.options import command, parse, run_script
-from experiments.page import accuracy_mark, command_block, element, pairs, picture, table, write_document
-from experiments.report_content import COLUMNS, DATASETS, RESULTS, SHARES, STEPS, Result, deviations
-from experiments.reporting import SYNTHETIC_NOTE, value_text
+from dbn.system.files import atomic_path, disk_errors
+from experiments.page.content import COLUMNS, DATASETS, RESULTS, SHARES, STEPS, Result, deviations
+from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
+from experiments.steps.options import command, parse, run_script
+from experiments.steps.reporting import SYNTHETIC_NOTE, value_text
 
 ORDER = [entry.name for entry in RESULTS]
 
@@ -56,7 +56,7 @@ def write_report(out, argv):
     sections = chain.from_iterable(result_section(entry, results.get(entry.label), out, results) for entry in entries)
     with disk_errors(out), atomic_path(out / "report.html") as path:
         write_document(path, f"Report: {shared(results, 'dataset')}, profile {shared(results, 'profile')}",
-                       Path(__file__).with_suffix(".css").read_text(),
+                       (Path(__file__).parent / "page" / "report.css").read_text(),
                        *top(results), contents(entries), *reading_guide(), *sections,
                        *differences_section(results), *settings_section(results), *times_section(results),
                        *skipped_section(results), *again_section(entries, results, out))
@@ -289,8 +289,8 @@ def _cell(value, decimals=None):
 def settings_section(results):
     """Every option used by the first result, and what differs from it in others."""
     yield element("h2", "Settings", id="settings")
-    yield element("p", "The names are those of experiments/profiles.py and dbn/settings.py, where each is explained; "
-                       "on the command line frame_length is --frame-length.", class_="soft")
+    yield element("p", "The names are those of experiments/profiles.py and dbn/training/settings.py, where each is "
+                       "explained; on the command line frame_length is --frame-length.", class_="soft")
     groups = by_value(results, lambda result: json.dumps(_flat(result.get("settings", {}))))
     first = None
     for text, labels in groups.items():

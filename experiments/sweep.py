@@ -7,17 +7,17 @@ from dataclasses import replace
 from functools import partial
 
 from dbn.errors import DBNError
-from dbn.files import atomic_path, disk_errors, sole_writer
-from dbn.interrupts import ended_by_interrupt
-from experiments import sweep_report
-from experiments.inputs import chosen_frames, make_inputs, remove_inputs
-from experiments.options import STOPPED, parse, run_script
-from experiments.pipeline import Corpora, Run, read_json
-from experiments.pool import results, workers
+from dbn.system.files import atomic_path, disk_errors, sole_writer
+from dbn.system.interrupts import ended_by_interrupt
 from experiments.profiles import SPACE
-from experiments.search import Search
-from experiments.space import Point, draw_point
-from experiments.train_points import compile_first, train_point
+from experiments.search import report as sweep_report
+from experiments.search.halving import Search
+from experiments.search.inputs import chosen_frames, make_inputs, remove_inputs
+from experiments.search.pool import results, workers
+from experiments.search.space import Point, draw_point
+from experiments.search.worker import compile_first, train_point
+from experiments.steps.options import STOPPED, parse, run_script
+from experiments.steps.pipeline import Corpora, Run, read_json
 
 TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
@@ -47,9 +47,9 @@ def search(options, space=SPACE):
     Parameters
     ----------
     options : argparse.Namespace
-        See :func:`experiments.options.parse`; its first seed is that of the split, the draws and the training.
+        See :func:`experiments.steps.options.parse`; its first seed is that of the split, the draws and the training.
     space : dict
-        See :mod:`experiments.space`.
+        See :mod:`experiments.search.space`.
 
     Returns
     -------
@@ -152,7 +152,7 @@ def cost(n_frames, point, first, last):
     ----------
     n_frames : dict of str to int
         Of "train" and "valid".
-    point : experiments.space.Point
+    point : experiments.search.space.Point
     first, last : int
         With `first` 0, pre-training is counted.
     """

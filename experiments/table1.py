@@ -1,12 +1,13 @@
 """Table 1: hyper-parameters and training statistics of the deep belief network, and its song accuracy (§4.1)."""
 import numpy as np
 
-from dbn.fitting import versions
-from experiments import paper, pictures
-from experiments.options import parse, run_script
-from experiments.pipeline import prepared_runs
-from experiments.reporting import (accuracy_row, heading, interval_text, markdown_table, table_result, value_text,
-                                   write_table)
+from dbn.training.fit import versions
+from experiments import paper
+from experiments.steps import pictures
+from experiments.steps.options import parse, run_script
+from experiments.steps.pipeline import prepared_runs
+from experiments.steps.reporting import (accuracy_row, heading, interval_text, markdown_table, table_result, units_text,
+                                         value_text, write_table)
 
 TITLE = "Table 1: the network"
 
@@ -26,7 +27,7 @@ def main(argv=None):
 
 
 def summary(options, corpora, runs):
-    """The table as a dict with the keys of ARCHITECTURE's JSON.
+    """The table as a dict, see :func:`experiments.steps.reporting.result_of`.
 
     With several runs the songs of all test sets are pooled; what differs between the runs is a mean over them.
     """
@@ -78,11 +79,6 @@ def _rate(models, **which):
         if seconds:
             rates.append(model.about["n_frames"]["train"] / np.median(seconds))
     return float(np.mean(rates)) if rates else None
-
-
-def units_text(sizes):
-    """"50" for equal layers, else "100-50-25"."""
-    return str(sizes[0]) if len(set(sizes)) == 1 else "-".join(str(size) for size in sizes)
 
 
 def as_markdown(result):

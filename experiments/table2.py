@@ -2,8 +2,8 @@
 import numpy as np
 
 from experiments import paper
-from experiments.comparison import Examples, compare
-from experiments.options import parse, run_script
+from experiments.steps.comparison import Examples, compare
+from experiments.steps.options import parse, run_script
 
 TITLE = "Table 2: frame-level features"
 
@@ -25,14 +25,14 @@ def frame_examples(run, features):
 
     Parameters
     ----------
-    run : experiments.pipeline.Run
+    run : experiments.steps.pipeline.Run
         The run.
-    features : experiments.features.FeatureSets
+    features : experiments.steps.features.FeatureSets
         Its feature sets.
 
     Returns
     -------
-    experiments.comparison.Examples
+    experiments.steps.comparison.Examples
     """
     classes = np.array(run.corpora.corpus.classes)
     train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))

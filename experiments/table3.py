@@ -2,10 +2,10 @@
 import numpy as np
 from tqdm import tqdm
 
-from dbn.aggregate import aggregate
+from dbn.features.aggregate import aggregate
 from experiments import paper
-from experiments.comparison import Examples, compare
-from experiments.options import parse, run_script
+from experiments.steps.comparison import Examples, compare
+from experiments.steps.options import parse, run_script
 
 TITLE = "Table 3: features aggregated over windows"
 
@@ -22,14 +22,14 @@ def window_examples(run, features):
 
     Parameters
     ----------
-    run : experiments.pipeline.Run
+    run : experiments.steps.pipeline.Run
         The run.
-    features : experiments.features.FeatureSets
+    features : experiments.steps.features.FeatureSets
         Its feature sets.
 
     Returns
     -------
-    experiments.comparison.Examples
+    experiments.steps.comparison.Examples
     """
     profile, classes = run.profile, np.array(run.corpora.corpus.classes)
     frame_rate = profile.sample_rate / profile.hop_length

@@ -1,12 +1,12 @@
 """Table 4: autotagging with the DBN's and with the MIM features, mean accuracy over the tags (§5.2)."""
-from dbn.autotag import compare_tags
-from dbn.fitting import versions
+from dbn.evaluation.autotag import compare_tags
+from dbn.training.fit import versions
 from experiments import paper
-from experiments.options import run_script
-from experiments.reporting import corpus_name, markdown_table, network_text, result_of, write_table
-from experiments.tag_features import MIM, ROWS
-from experiments.tagger import keep_tagger
-from experiments.tagging import parse_tagging, run_experiment
+from experiments.steps.options import run_script
+from experiments.steps.reporting import corpus_name, markdown_table, network_text, result_of, write_table
+from experiments.tagging.experiment import parse_tagging, run_experiment
+from experiments.tagging.features import MIM, ROWS
+from experiments.tagging.keep import keep_tagger
 
 TITLE = "Table 4: autotagging"
 OUR_OWN = "not in the paper"
@@ -27,7 +27,7 @@ def as_result(experiment):
 
     Parameters
     ----------
-    experiment : experiments.tagging.Experiment
+    experiment : experiments.tagging.experiment.Experiment
         What was measured.
 
     Returns

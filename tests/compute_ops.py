@@ -6,8 +6,8 @@ import pytensor.tensor as pt
 import pytest
 from pytensor.compile.mode import Mode
 
-from dbn.graphs import function, mode
-from dbn.streams import RandomStreams
+from dbn.graph.compile import function, mode
+from dbn.graph.streams import RandomStreams
 
 MODES = {"numba": mode, "numpy": lambda: Mode(linker="py", optimizer=None)}
 RTOL = {"float32": 5e-7, "float64": 1e-14}

@@ -3,11 +3,11 @@ import threading
 
 import numpy as np
 
-import dbn.epochs
+import dbn.training.epochs
+from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
-from dbn.frames import FrameSet
-from dbn.settings import TrainingSettings
-from dbn.streams import RandomStreams
+from dbn.graph.streams import RandomStreams
+from dbn.training.settings import TrainingSettings
 
 N_INS, HIDDEN, N_OUTS, BATCH_SIZE = 8, (6, 5), 3, 10
 
@@ -46,7 +46,7 @@ def training_sets():
 
 def forget_compiled(monkeypatch):
     """An empty cache of compiled epochs for the length of a test."""
-    monkeypatch.setattr(dbn.epochs, "_made", threading.local())
+    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
 
 
 def replace_compiled(monkeypatch):

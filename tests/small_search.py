@@ -4,11 +4,11 @@ import os
 import signal
 from pathlib import Path
 
-from dbn.checkpoint import Checkpoint
+from dbn.training.state import RunState
 from experiments import sweep
-from experiments.options import parse, run_script
-from experiments.space import Choice, LogUniform
-from experiments.train_points import train_point
+from experiments.profiles import Choice, LogUniform
+from experiments.search.worker import train_point
+from experiments.steps.options import parse, run_script
 
 SPACE = {"layers": Choice(1), "units": Choice(4, 8, 12), "pretrain_lr": LogUniform(1e-3, 1e-1),
          "finetune_lr": LogUniform(1e-2, 1.0), "pretrain_epochs": Choice(0, 1), "batch_size": Choice(10, 20)}
@@ -50,13 +50,13 @@ def train_point_or_die(folder, inputs, point, *others):
     died = folder / "died"
     if point.number == 2 and not died.exists():
         died.touch()
-        finish_epoch = Checkpoint.finish_epoch
+        finish_epoch = RunState.finish_epoch
 
         def finish_epoch_and_die(self, values, **record):
             finish_epoch(self, values, **record)
             os.kill(os.getpid(), signal.SIGKILL)
 
-        Checkpoint.finish_epoch = finish_epoch_and_die
+        RunState.finish_epoch = finish_epoch_and_die
     return train_point(folder, inputs, point, *others)
 
 

@@ -1,10 +1,10 @@
 """A tagger of a few numbers, and the clips that it was trained on, the same in several test files."""
 import numpy as np
 
-from dbn.autotag import train_tags
-from dbn.model_io import Model
-from dbn.scaling import Scaling
-from dbn.tagger import Tagger, TagMeasure, shared_windows
+from dbn.audio.scaling import Scaling
+from dbn.evaluation.autotag import train_tags
+from dbn.trained.model import Model
+from dbn.trained.tagger import Tagger, TagMeasure, shared_windows
 
 FRAMES = {"sample_rate": 22050, "frame_length": 64, "hop_length": 32, "window": None}
 SIZES = (33, 5, 4, 3)

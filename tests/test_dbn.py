@@ -6,11 +6,11 @@ import pytest
 from sklearn.datasets import load_digits
 from sklearn.metrics import log_loss
 
+from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
-from dbn.frames import FrameSet
 from dbn.rbm import RBM, GaussianRBM
-from dbn.settings import TrainingSettings
-from dbn.training import frame_error, train
+from dbn.training.loops import frame_error, train
+from dbn.training.settings import TrainingSettings
 from small_network import N_INS, N_OUTS, examples, network
 
 QUICK = "FAST_COMPILE"  # no compiler: for graphs that run a few times

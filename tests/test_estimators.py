@@ -12,13 +12,13 @@ from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
+from dbn.audio.frames import FrameSet
+from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, TrainingError
 from dbn.estimators import DBNClassifier, DBNFeatures, _held_out
-from dbn.frames import FrameSet
-from dbn.model_io import load_model, save_model
-from dbn.scaling import Scaling
-from dbn.settings import TrainingSettings
-from dbn.training import train
+from dbn.trained.model import load_model, save_model
+from dbn.training.loops import train
+from dbn.training.settings import TrainingSettings
 from small_network import examples, forget_compiled
 
 # scikit-learn's checks want blobs of three classes told apart, with few rows and features; two layers everywhere, so

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dbn.audio import load_audio
-from dbn.cli import main
+from dbn.audio.scaling import Scaling
+from dbn.cli.parser import main
+from dbn.datasets.splits import read_split
 from dbn.errors import AudioError, DatasetError, ModelFileError
-from dbn.model_io import Model, load_model, save_model
-from dbn.scaling import Scaling
-from dbn.splits import read_split
+from dbn.trained.model import Model, load_model, save_model
 
 # the same examples in every run: a failure that one machine sees, all see
 fuzzed = settings(max_examples=700, derandomize=True, deadline=None, database=None,

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 
-from dbn.audio import expected_length, load_audio
-from dbn.cli import main
+from dbn.audio.reading import expected_length, load_audio
+from dbn.cli.parser import main
 from dbn.datasets import folder, labels
 from dbn.errors import AudioError, DatasetError, ModelFileError
-from dbn.model_io import load_model
+from dbn.trained.model import load_model
 from small_network import replace_compiled
 
 RATE = 22050

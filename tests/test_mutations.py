@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from dbn.audio import expected_length, load_audio
+from dbn.audio.reading import expected_length, load_audio
+from dbn.audio.scaling import Scaling
 from dbn.errors import AudioError, ModelFileError
-from dbn.model_io import Model, load_model, save_model
-from dbn.scaling import Scaling
+from dbn.trained.model import Model, load_model, save_model
 
 RATE = 22050
 N_MUTATIONS = 1000

@@ -5,8 +5,8 @@ import pytensor.tensor as pt
 import pytest
 from scipy import stats
 
+from dbn.graph.streams import RandomStreams
 from dbn.rbm import RBM, GaussianRBM
-from dbn.streams import RandomStreams
 from small_network import examples
 
 QUICK = "FAST_COMPILE"

@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
+from dbn.graph.streams import RandomStreams
 from dbn.rbm import RBM, GaussianRBM
-from dbn.streams import RandomStreams
 
 QUICK = "FAST_COMPILE"  # no compiler: these graphs are run a few times on small arrays
 

@@ -4,7 +4,7 @@ import pytensor.tensor as pt
 import pytest
 from scipy.special import logsumexp
 
-from dbn.graphs import function
+from dbn.graph.compile import function
 from dbn.logistic import LogisticRegression
 from dbn.rbm import RBM, GaussianRBM
 

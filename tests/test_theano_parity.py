@@ -5,7 +5,7 @@ import pytensor.tensor as pt
 import pytest
 
 from dbn.dbn import DBN
-from dbn.graphs import function
+from dbn.graph.compile import function
 from dbn.rbm import RBM
 
 PARAMETERS = [f"dbn_final_{i}" for i in range(8)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+PARTS = ("train", "valid", "test")  # of a split
+
 
 @dataclass(frozen=True)
 class Track:

@@ -7,13 +7,13 @@ every row has one.
 import csv
 from pathlib import Path, PurePosixPath
 
-from dbn.datasets.corpus import Corpus, Track
+from dbn.datasets.corpus import PARTS, Corpus, Track
 from dbn.datasets.folder import printable, why_unusable
 from dbn.errors import DatasetError
-from dbn.files import require_plain_file
+from dbn.system.files import require_plain_file
 
 HEADERS = (["file", "label"], ["file", "label", "part"])
-PARTS = ("train", "valid", "test", "excluded")
+ALL_PARTS = (*PARTS, "excluded")
 
 
 def load(root, table):
@@ -97,6 +97,6 @@ def _row_error(row, header, line_of):
         return f"{row[0]!r} is not a path within the folder"
     if row[0] in line_of:
         return f"file {row[0]!r} is in line {line_of[row[0]]} already"
-    if len(row) == 3 and row[2] not in PARTS:
-        return f"unknown part {row[2]!r}, expected one of {', '.join(PARTS)}"
+    if len(row) == 3 and row[2] not in ALL_PARTS:
+        return f"unknown part {row[2]!r}, expected one of {', '.join(ALL_PARTS)}"
     return None

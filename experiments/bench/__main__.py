@@ -11,7 +11,7 @@ from experiments.bench import extraction, report, runs, startup, svm, training
 from experiments.bench.common import FULL, QUICK
 from experiments.bench.curves import minibatch_curve, width_curve
 from experiments.bench.profile import profiles
-from experiments.options import run_script
+from experiments.steps.options import run_script
 
 # in the order of the report; each adds to the rows, the profiles or the curves
 SECTIONS = ("finetuning", "pretraining", "features", "store", "svm", "runs", "startup", "curves", "profile")

@@ -5,7 +5,7 @@ import numpy as np
 
 from experiments.bench.common import alternate
 from experiments.bench.library import FINETUNE_LR, Library, frames
-from experiments.pictures import plt, save
+from experiments.steps.pictures import plt, save
 
 
 def width_curve(sizes):

@@ -7,12 +7,12 @@ import numpy as np
 import scipy.fft
 import soundfile
 
-from dbn.audio import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
+from dbn.audio.frames import FrameStore
+from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
+from dbn.audio.streaming import stream_magnitudes
 from dbn.datasets.corpus import Corpus, Track
-from dbn.files import flush_to_disk
-from dbn.frames import FrameStore
-from dbn.model_io import open_model
-from dbn.streaming import stream_magnitudes
+from dbn.system.files import flush_to_disk
+from dbn.trained.model import open_model
 from experiments.bench.common import alternate, row, times_faster
 
 MODEL = "synthetic-demo"  # the shipped model is of the paper's sizes, 513-50-50-50-10

@@ -1,11 +1,11 @@
-"""The library as a contestant: the network of the paper's sizes, trained as :mod:`dbn.training` does it."""
+"""The library as a contestant: the network of the paper's sizes, trained as :mod:`dbn.training.loops` does it."""
 from functools import partial
 
 import numpy as np
 import pytensor
 
 from dbn.dbn import DBN
-from dbn.training import FRAMES_PER_CALL
+from dbn.training.loops import FRAMES_PER_CALL
 
 N_INS, HIDDEN, N_OUTS = 513, (50, 50, 50), 10  # the paper's Table 1
 FINETUNE_LR, PRETRAIN_LR = 0.1, 0.001

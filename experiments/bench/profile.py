@@ -66,7 +66,7 @@ def profile(work, epoch_function, order, batch_size, lr, rounds):
     work : str
         What it is.
     epoch_function : pytensor function
-        Of :func:`dbn.graphs.epoch_function`.
+        Of :func:`dbn.graph.compile.epoch_function`.
     order, batch_size, lr
         Its arguments.
     rounds : int
@@ -130,7 +130,7 @@ def node_calls(epoch_function, order, batch_size, lr):
     for node in graph.toposort():
         inputs = _inputs(node, values)
         if isinstance(node.op, Scan):
-            with pytensor.config.change_flags(numba__fastmath=False):  # as dbn.graphs.function compiles
+            with pytensor.config.change_flags(numba__fastmath=False):  # as dbn.graph.compile.function compiles
                 return list(_in_graph(node.op.fgraph, _first_step(node, inputs)))
         values.update(zip(node.outputs, _performed(node, inputs)))
     raise ValueError("this function has no loop over minibatches")

@@ -4,11 +4,11 @@ import os
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
-from dbn.files import atomic_path
-from dbn.fitting import versions
+from dbn.system.files import atomic_path
+from dbn.training.fit import versions
 from experiments.bench import curves, peers
-from experiments.options import command
-from experiments.reporting import machine, markdown_table, value_text
+from experiments.steps.options import command
+from experiments.steps.reporting import machine, markdown_table, value_text
 
 TITLE = "Benchmarks"
 QUICK_NOTE = "A quick run: it shows that the benchmarks work, its numbers mean nothing."

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 import experiments
-from dbn.frames import FrameSet, FrameStore
-from dbn.scaling import Scaling
-from dbn.settings import TrainingSettings
-from dbn.training import train
+from dbn.audio.frames import FrameSet, FrameStore
+from dbn.audio.scaling import Scaling
+from dbn.training.loops import train
+from dbn.training.settings import TrainingSettings
 from experiments.bench.common import row
 from experiments.bench.extraction import noise_corpus
 
@@ -90,12 +90,12 @@ def _growth_row(paper, largest):
 
 
 def measure(store_path, n_clips, pretrain_epochs, finetune_epochs):
-    """One run of :func:`dbn.training.train`, as :mod:`dbn.fitting` makes it.
+    """One run of :func:`dbn.training.loops.train`, as :mod:`dbn.training.fit` makes it.
 
     Parameters
     ----------
     store_path : path
-        A :class:`dbn.frames.FrameStore`; its songs are repeated as often as need be.
+        A :class:`dbn.audio.frames.FrameStore`; its songs are repeated as often as need be.
     n_clips : int
         Half of them are training songs, a fifth validation songs (paper §4.1).
     pretrain_epochs, finetune_epochs : int

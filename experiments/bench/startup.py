@@ -15,14 +15,14 @@ from experiments.bench.library import FINETUNE_LR, Library, frames
 from experiments.bench.runs import in_fresh_process
 
 STAGES = ("pretraining", "finetuning")
-IMPORTS = {"PyTensor": "import pytensor", "library": "import dbn.training"}
+IMPORTS = {"PyTensor": "import pytensor", "library": "import dbn.training.loops"}
 
 
 def startup_rows(sizes):
     """Imports and first calls, each in a fresh process; the first of each kind, which fills caches, is not counted."""
     contestants = {name: partial(_run, statement) for name, statement in IMPORTS.items()}
     seconds = alternate(contestants, sizes.starts, "imports")
-    rows = [row("import dbn.training, the whole of the training code", "import pytensor",
+    rows = [row("import dbn.training.loops, the whole of the training code", "import pytensor",
                 seconds["library"] - seconds["PyTensor"], "s more", 0.5, at_most=True,
                 note=f"{np.median(seconds['library']):.2f} s against {np.median(seconds['PyTensor']):.2f} s")]
     for stage in STAGES:

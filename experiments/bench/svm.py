@@ -1,7 +1,7 @@
 """Speed of the SVM's decisions, and that their labels are those of ``SVC.predict``."""
 import numpy as np
 
-from dbn.svm import RBFSVM
+from dbn.evaluation.svm import RBFSVM
 from experiments.bench.common import alternate, row
 
 N_FEATURES, N_CLASSES = 150, 10  # all three layers of 50 units; ten genres

@@ -1,4 +1,4 @@
-"""Speed of training: fine-tuning and CD-1 by the epoch functions that :mod:`dbn.training` calls."""
+"""Speed of training: fine-tuning and CD-1 by the epoch functions that :mod:`dbn.training.loops` calls."""
 from functools import partial
 
 import numpy as np

@@ -7,13 +7,13 @@ import pytest
 from sklearn.neighbors import NearestNeighbors
 
 from dbn.audio import load_audio
+from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
-from dbn.mfcc import mfcc
-from dbn.model_io import Model
-from dbn.scaling import Scaling
+from dbn.features.mfcc import mfcc
+from dbn.trained.model import Model
 from experiments import figure1, figure2
-from experiments.options import parse
-from experiments.pipeline import prepared_runs
+from experiments.steps.options import parse
+from experiments.steps.pipeline import prepared_runs
 
 
 @pytest.fixture(autouse=True)

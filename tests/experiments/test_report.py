@@ -14,9 +14,9 @@ import pytest
 
 from dbn.errors import DBNError
 from experiments import report
-from experiments.page import element, picture
-from experiments.report_content import RESULTS
-from experiments.reporting import SYNTHETIC_NOTE
+from experiments.page.content import RESULTS
+from experiments.page.elements import element, picture
+from experiments.steps.reporting import SYNTHETIC_NOTE
 
 REPOSITORY = Path(__file__).parents[2]
 

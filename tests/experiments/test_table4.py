@@ -8,18 +8,21 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
-from dbn.aggregate import aggregate
 from dbn.audio import dft_magnitudes, load_audio
-from dbn.autotag import TagResults, TagScore, evaluate_tags, train_tags
-from dbn.cli import main
+from dbn.cli.parser import main
 from dbn.datasets import majorminer
-from dbn.mfcc import mfcc
-from dbn.mim import mim_features
-from dbn.model_io import load_model
-from dbn.tagger import load_tagger
-from experiments import figure3, paper, tag_features, table1, table4, tagger, tagging
-from experiments.options import run_script
-from experiments.tag_features import ROWS
+from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags, train_tags
+from dbn.features.aggregate import aggregate
+from dbn.features.mfcc import mfcc
+from dbn.features.mim import mim_features
+from dbn.trained.model import load_model
+from dbn.trained.tagger import load_tagger
+from experiments import figure3, paper, table1, table4
+from experiments.steps.options import run_script
+from experiments.tagging import experiment as tagging
+from experiments.tagging import features as tag_features
+from experiments.tagging import keep as tagger
+from experiments.tagging.features import ROWS
 
 KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
 # 48 clips of 1.5 s, more clips an artist than tags need

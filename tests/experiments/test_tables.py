@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dbn.audio import dft_magnitudes, load_audio
-from dbn.model_io import load_model
-from dbn.splits import read_split
-from dbn.stats import mcnemar_exact, wilson_interval
+from dbn.datasets.splits import read_split
+from dbn.evaluation.stats import mcnemar_exact, wilson_interval
+from dbn.trained.model import load_model
 from experiments import paper, table1, table2, table3
 
 REPOSITORY = Path(__file__).parents[2]
@@ -128,9 +128,9 @@ def test_comparison(smoke_run, module, paper_accuracies):
 
 
 def test_every_row_of_table2_has_the_same_frames(smoke_run):
-    from experiments.features import FeatureSets
-    from experiments.options import parse
-    from experiments.pipeline import Corpora, Run
+    from experiments.steps.features import FeatureSets
+    from experiments.steps.options import parse
+    from experiments.steps.pipeline import Corpora, Run
     run = Run(Corpora(parse("", smoke(smoke_run))), 0)
     features = FeatureSets(run)
     examples = table2.frame_examples(run, features)
@@ -197,7 +197,7 @@ BAD = {
 
 @pytest.mark.parametrize("arguments, named", BAD.values(), ids=BAD.keys())
 def test_bad_options_end_with_a_message(smoke_run, tmp_path, monkeypatch, capsys, arguments, named):
-    from experiments.options import run_script
+    from experiments.steps.options import run_script
     out = tmp_path / "out"
     shutil.copytree(smoke_run, out)
     monkeypatch.chdir(tmp_path)

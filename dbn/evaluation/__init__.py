@@ -1,0 +1,8 @@
+"""How features are judged (§5): SVMs, autotagging, intervals and tests."""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "svm": ["RBFSVM", "select", "vote"],
+    "autotag": ["TagResults", "TagScore", "compare_tags", "evaluate_tags", "train_tags"],
+    "stats": ["mcnemar_exact", "wilson_interval"],
+})

@@ -1,0 +1,159 @@
+"""Mean and variance of frame features over windows of a few seconds (§5.1.2).
+
+Window and hop are given in seconds and rounded down to whole frames, so every window of a clip holds the same number of
+frames and no window reaches past the last one. At 22,050 / 512 = 43.07 frames a second, 5 s are 215 frames and 2.5 s
+are 107; a 30 s clip (1,290 or 1,291 frames) has 1 + (1290 - 215) // 107 = 11 windows.
+"""
+import math
+
+import numpy as np
+
+from dbn.errors import DBNError
+
+
+def window_bounds(n_frames, frame_rate, window=5.0, hop=2.5):
+    """First frame of each window, and the one after its last.
+
+    Parameters
+    ----------
+    n_frames : int
+        Frames of the clip.
+    frame_rate : float
+        Frames a second: sample rate / hop length of the frames.
+    window, hop : float
+        Length of a window, and from one window's start to the next, in seconds.
+
+    Returns
+    -------
+    list of (start, stop)
+        1 + (n_frames - w) // h windows of w = ⌊window · frame_rate⌋ frames, h = ⌊hop · frame_rate⌋ apart; one window
+        over all there is where the clip is shorter than w.
+
+    Raises
+    ------
+    DBNError
+        A clip without frames, or a window or hop shorter than one frame.
+    """
+    if n_frames < 1:
+        raise DBNError("a clip without frames cannot be aggregated; leave it out")
+    if not 0 < frame_rate < math.inf:
+        raise DBNError(f"frame_rate is {frame_rate}; it must be a positive number of frames a second")
+    length = _whole_frames("window", window, frame_rate)
+    step = _whole_frames("hop", hop, frame_rate)
+    if n_frames <= length:
+        return [(0, n_frames)]
+    return [(start, start + length) for start in range(0, n_frames - length + 1, step)]
+
+
+def aggregate(features, frame_rate, window=5.0, hop=2.5):
+    """Mean and variance of every feature over each window (§5.1.2).
+
+    Parameters
+    ----------
+    features : float array, [n_frames, d]
+        One clip's features, in the order of time.
+    frame_rate, window, hop : float
+        Frames a second, and seconds: see :func:`window_bounds`.
+
+    Returns
+    -------
+    float32, [n_windows, 2 * d]
+        The d means, then the d variances (population: divided by the number of frames). Computed in float64 from
+        deviations, so that a large offset costs no accuracy.
+
+    Raises
+    ------
+    DBNError
+        No frames, NaN or infinite features, or a window or hop shorter than one frame.
+    """
+    features = np.asarray(features)
+    if features.ndim != 2:
+        raise DBNError(f"features must be [n_frames, d], not shape {features.shape}")
+    bounds = window_bounds(len(features), frame_rate, window, hop)
+    bad = np.argwhere(~np.isfinite(features))
+    if bad.size:
+        raise DBNError(f"feature {bad[0, 1]} of frame {bad[0, 0]} is {features[tuple(bad[0])]}; only finite features "
+                       "can be aggregated")
+    d = features.shape[1]
+    statistics = np.empty((len(bounds), 2 * d), dtype=np.float32)
+    for row, (start, stop) in zip(statistics, bounds):
+        row[:d] = features[start:stop].mean(axis=0, dtype=np.float64)
+        row[d:] = features[start:stop].var(axis=0, dtype=np.float64)
+    return statistics
+
+
+class WindowStatistics:
+    """Mean and variance over windows (§5.1.2) of rows that come in blocks, as :func:`aggregate` gives.
+
+    Parameters
+    ----------
+    frame_rate, window, hop : float
+        Frames a second, and seconds: see :func:`window_bounds`.
+
+    Attributes
+    ----------
+    length, step : int
+        Frames of a window, and from one window's start to the next.
+
+    Raises
+    ------
+    DBNError
+        A window or hop shorter than one frame.
+    """
+
+    def __init__(self, frame_rate, window=5.0, hop=2.5):
+        window_bounds(1, frame_rate, window, hop)  # refuses what is no length
+        (start, stop), (second, _) = window_bounds(math.ceil((window + hop) * frame_rate) + 2,
+                                                   frame_rate, window, hop)[:2]
+        self.length, self.step = stop - start, second - start
+        self.n_rows = 0
+        self._open = []  # (first row, _Moments) of the windows that lack rows, in order
+        self._next_start = 0
+
+    def add(self, rows):
+        """Take the next rows, float32 [m, d]; returns the statistics float32 [n, 2 d] of the windows they complete."""
+        stop = self.n_rows + len(rows)
+        while self._next_start < stop:
+            self._open.append((self._next_start, _Moments(rows.shape[1])))
+            self._next_start += self.step
+        for start, moments in self._open:
+            moments.add(rows[max(0, start - self.n_rows):start + self.length - self.n_rows])
+        self.n_rows = stop
+        complete = [moments.statistics() for _, moments in self._open if moments.n == self.length]
+        self._open = [(start, moments) for start, moments in self._open if moments.n < self.length]
+        return np.array(complete, dtype=np.float32).reshape(-1, 2 * rows.shape[1])
+
+    def finish(self):
+        """Statistics float32 [1, 2 d] of all rows where they are fewer than one window; else None."""
+        if not 0 < self.n_rows < self.length:
+            return None
+        return self._open[0][1].statistics()[None]
+
+
+class _Moments:
+    """Mean and population variance of rows in blocks, in float64: each block's own, merged (Chan et al., 1979)."""
+
+    def __init__(self, n_columns):
+        self.n = 0
+        self.mean = np.zeros(n_columns)
+        self.deviation = np.zeros(n_columns)  # sum of squares about the mean
+
+    def add(self, rows):
+        if len(rows):
+            n, mean = len(rows), rows.mean(axis=0, dtype=np.float64)
+            delta, total = mean - self.mean, self.n + n
+            self.deviation += np.square(rows - mean).sum(axis=0) + delta ** 2 * (self.n * n / total)
+            self.mean += delta * (n / total)
+            self.n = total
+
+    def statistics(self):
+        return np.concatenate([self.mean, self.deviation / self.n]).astype(np.float32)
+
+
+def _whole_frames(name, seconds, frame_rate):
+    """Whole frames in so many seconds; the slack keeps e.g. 0.29 s at 100 frames a second (28.999...) at 29."""
+    frames = seconds * frame_rate
+    if not 1 <= frames < math.inf:
+        raise DBNError(f"{name} is {seconds} s, which is no number of frames at {frame_rate:g} a second; "
+                       f"take at least {1 / frame_rate:.3g} s")
+    return math.floor(frames + 1e-9)

@@ -1,0 +1,90 @@
+"""From symbolic graphs to compiled functions: the same bits every time, and whole epochs in one call."""
+import threading
+
+import pytensor
+import pytensor.tensor as pt
+from pytensor.compile.mode import get_default_mode
+from pytensor.graph.replace import graph_replace
+
+from dbn.graph.ops import take_rows
+from dbn.graph.rewrites import TAG
+
+_one_at_a_time = threading.Lock()  # PyTensor's flags are the process's, not a thread's
+
+
+def mode():
+    """PyTensor's default mode with :mod:`dbn.graph.rewrites`, and without in-place element-wise operations.
+
+    Where a loop writes what it reads under another name, Numba's compiler must fear that the two overlap by half, and
+    makes no vector instructions.
+    """
+    return get_default_mode().including(TAG).excluding("inplace_elemwise")
+
+
+def function(inputs, outputs, **options):
+    """``pytensor.function`` in our :func:`mode`, without fast-math.
+
+    With fast-math the compiler may reorder sums, and it does so differently in
+    the process that compiles a function and in the ones that load it from the
+    cache: the same seed would give other bits the second time.
+    """
+    with _one_at_a_time, pytensor.config.change_flags(numba__fastmath=False):
+        return pytensor.function(inputs, outputs, **{"mode": mode()} | options)
+
+
+def n_minibatches(n_examples, batch_size):
+    """Number of minibatches of `batch_size` rows that hold `n_examples`, the last of them perhaps smaller."""
+    return -(-n_examples // batch_size)
+
+
+def minibatch(data, index, batch_size):
+    """Rows of the minibatch `index` of shared `data`; the last one holds what is left."""
+    return data[index * batch_size:(index + 1) * batch_size]
+
+
+def _rows_of(data, rows):
+    return take_rows(data, rows) if data.ndim == 2 else data[rows]
+
+
+def epoch_function(cost, updates, data, lr):
+    """Turn the update of one minibatch into a function that runs a whole epoch.
+
+    Every shared variable that `updates` changes is carried through a ``scan``
+    over the minibatches and stored at the end, so that Python is entered once
+    an epoch. The rows are taken in the order that the caller gives, which
+    shuffles them; every row is used once, the last minibatch being smaller
+    where `batch_size` does not divide their number.
+
+    Parameters
+    ----------
+    cost : symbolic scalar
+        Mean cost of a minibatch, before its update.
+    updates : dict
+        New values of shared variables, parameters and generators alike.
+    data : dict
+        For each symbolic input of the graph (any variable in it will do) the
+        shared variable whose rows stand for it.
+    lr : symbolic scalar
+        The learning rate in `updates`.
+
+    Returns
+    -------
+    callable
+        ``fn(order, batch_size, lr)`` with `order` int64 [n], the rows in the
+        order of their use; gives the mean cost over the epoch's examples.
+    """
+    order, batch_size = pt.lvector("order"), pt.lscalar("batch_size")
+    carried = list(updates)
+
+    def step(index, *values):
+        rows = minibatch(order, index, batch_size)
+        replacements = dict(zip(carried, values))
+        replacements.update((variable, _rows_of(shared, rows)) for variable, shared in data.items())
+        step_cost, *new = graph_replace([cost, *updates.values()], replacements, strict=False)
+        return [step_cost * rows.shape[0], *new]
+
+    indices = pt.arange(n_minibatches(order.shape[0], batch_size))
+    costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False,
+                                   mode=mode())
+    return function([order, batch_size, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
+                    updates={variable: final[-1] for variable, final in zip(carried, finals)})

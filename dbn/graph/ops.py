@@ -1,0 +1,320 @@
+"""Operations of our own, for the four places where training spends its time outside of matrix products.
+
+* :func:`sigmoid` and :func:`softplus`: PyTensor's, by formulas that the compiler turns into vector instructions; and
+  the costs that are made of them, :func:`softmax_cost` and :func:`binary_cross_entropy`;
+* :func:`bernoulli` and :func:`normal`: draws from a counter-based generator, which needs no state but a number; and
+  :class:`Reconstruction`, draws and costs of the same units, which a rewrite makes of both;
+* :func:`add_product`: ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
+  transposes and a bias, which rewrites put in the place of PyTensor's;
+* :func:`take_rows`: rows of a matrix by number, read ahead of their use.
+
+Each has a plain NumPy ``perform``, which modes other than Numba use. How Numba computes them stands in
+:mod:`dbn.graph.numba_elementwise` and :mod:`dbn.graph.numba_products`; which of PyTensor's own operations they take the
+place of, in :mod:`dbn.graph.rewrites`. RESULTS.md says what each of them brings.
+"""
+import numpy as np
+import pytensor.tensor as pt
+from pytensor.gradient import disconnected_type
+from pytensor.graph.basic import Apply
+from pytensor.graph.op import Op
+from scipy import special
+
+from dbn.graph.threefry import threefry2x32, uniform
+
+
+def negligible(dtype):
+    """What is smaller counts as 0 in gradients: no parameter would change by it.
+
+    A processor takes a hundred times as long with numbers too small for its usual format, and saturated units make
+    them: where one such number meets a matrix, an epoch of a well-trained network took half as long again.
+    """
+    return np.finfo(dtype).tiny / np.finfo(dtype).eps
+
+
+class _Squash(Op):
+    """A function of every element of a float array, over its memory from end to end."""
+
+    __props__ = ("inplace",)
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {0: [0]}
+
+    def make_node(self, x):
+        x = pt.as_tensor(x)
+        if x.dtype not in ("float32", "float64"):
+            raise TypeError(f"{type(self).__name__} takes an array of floats, not {x.type}")
+        return Apply(self, [x], [x.type()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return shapes
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = self.formula(inputs[0]).astype(inputs[0].dtype)
+
+
+class Sigmoid(_Squash):
+    """1 / (1 + exp(-x))."""
+
+    formula = staticmethod(special.expit)
+
+    def pullback(self, inputs, outputs, gradients):
+        y = Sigmoid()(inputs[0])
+        product = gradients[0] * y * (1 - y)
+        return [pt.switch(pt.abs(product) < negligible(y.dtype), pt.zeros((), dtype=y.dtype), product)]
+
+
+class Softplus(_Squash):
+    """log(1 + exp(x)), finite wherever x is."""
+
+    @staticmethod
+    def formula(x):
+        return np.logaddexp(0, x)
+
+    def pullback(self, inputs, outputs, gradients):
+        return [gradients[0] * Sigmoid()(inputs[0])]
+
+
+sigmoid, softplus = Sigmoid(), Softplus()
+
+
+class SoftmaxCost(Op):
+    """Mean negative log-likelihood of class numbers under a softmax, and its gradient, in one pass.
+
+    Inputs are activations a [n, k] and class numbers y, int32 [n]; outputs the cost, mean of log(sum_j exp(a_j)) - a_y,
+    and the gradient by the activations, (softmax(a) - [j = y]) / n, which costs next to nothing once the first is
+    known. IndexError for a class that is not there.
+    """
+
+    __props__ = ()
+
+    def make_node(self, a, y):
+        a, y = pt.as_tensor(a), pt.as_tensor(y)
+        if a.ndim != 2 or a.dtype not in ("float32", "float64") or y.ndim != 1 or y.dtype != "int32":
+            raise TypeError(f"the cost takes a matrix of floats and a vector of int32, not {a.type} and {y.type}")
+        return Apply(self, [a, y], [pt.scalar(dtype=a.dtype), a.type()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [(), shapes[0]]
+
+    def perform(self, node, inputs, outputs):
+        a, y = inputs
+        if len(y) != len(a) or (len(y) and not 0 <= y.min() <= y.max() < a.shape[1]):
+            raise IndexError(f"class numbers {y} for activations of shape {a.shape}")
+        rows = np.arange(len(y))
+        gradient = special.softmax(a, axis=1)
+        gradient[rows, y] -= 1
+        gradient[np.abs(gradient) < len(y) * negligible(a.dtype)] = 0
+        outputs[0][0] = np.asarray((special.logsumexp(a, axis=1) - a[rows, y]).mean(), dtype=a.dtype)
+        outputs[1][0] = (gradient / len(y)).astype(a.dtype)
+
+    def connection_pattern(self, node):
+        return [[True, False], [False, False]]
+
+    def pullback(self, inputs, outputs, gradients):
+        return [gradients[0] * self(*inputs)[1], disconnected_type()]
+
+
+def softmax_cost(a, y):
+    """The first output of :class:`SoftmaxCost`, a symbolic scalar."""
+    return SoftmaxCost()(a, y)[0]
+
+
+class BinaryCrossEntropy(Op):
+    """Mean over rows of ``sum_j x_j log s_j + (1 - x_j) log(1 - s_j)`` with s = sigmoid(t), in one pass.
+
+    Inputs are x [n, m], in [0, 1], and t [n, m]; the sign is the tutorials', so that higher is better. What is summed
+    is ``x t - softplus(t)``.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x, t):
+        x, t = pt.as_tensor(x), pt.as_tensor(t)
+        if x.ndim != 2 or t.ndim != 2 or x.dtype != t.dtype or t.dtype not in ("float32", "float64"):
+            raise TypeError(f"the cross-entropy takes two matrices of floats, not {x.type} and {t.type}")
+        return Apply(self, [x, t], [pt.scalar(dtype=t.dtype)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [()]
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = self.formula(*inputs)
+
+    @staticmethod
+    def formula(x, t):
+        return np.asarray((x * t - np.logaddexp(0, t)).sum(axis=1, dtype=np.float64).mean(), dtype=t.dtype)
+
+    def pullback(self, inputs, outputs, gradients):
+        x, t = inputs
+        share = gradients[0] / t.shape[0].astype(t.dtype)
+        return [share * t, share * (x - sigmoid(t))]
+
+
+binary_cross_entropy = BinaryCrossEntropy()
+
+
+class Draw(Op):
+    """Random numbers of the shape of an array of means, from the generator of :mod:`dbn.graph.threefry`.
+
+    Inputs are the means and the generator's state, uint32 [3]: the key's two words and the number of arrays drawn with
+    it, see :func:`next_state`. The draws are of the means' dtype. Nothing is differentiable.
+    """
+
+    __props__ = ()
+
+    def make_node(self, mean, state):
+        mean, state = pt.as_tensor(mean), pt.as_tensor(state)
+        if mean.dtype not in ("float32", "float64"):
+            raise TypeError(f"draws are made around floats, not {mean.type}")
+        if state.ndim != 1 or state.dtype != "uint32":
+            raise TypeError(f"a generator's state is a vector of uint32, not {state.type}")
+        return Apply(self, [mean, state], [mean.type()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return shapes[:1]
+
+    def perform(self, node, inputs, outputs):
+        mean, state = inputs
+        outputs[0][0] = self.draw(mean, state).astype(mean.dtype)
+
+    def connection_pattern(self, node):
+        return [[False], [False]]
+
+    @staticmethod
+    def uniform_pairs(n_values, state):
+        """Uniform numbers for the first and the second half of `n_values`: two arrays of float32 [n_values / 2]."""
+        block = np.arange(-(-n_values // 2), dtype=np.uint32)
+        return map(uniform, threefry2x32(state[:1], state[1:2], block, state[2:]))
+
+
+class Bernoulli(Draw):
+    """Binary draws: 1 with the probability in `mean`."""
+
+    def draw(self, mean, state):
+        drawn = np.concatenate([*self.uniform_pairs(mean.size, state)])[:mean.size]
+        return drawn.reshape(mean.shape) < mean
+
+
+class Normal(Draw):
+    """Draws from a normal distribution of unit variance around `mean`, by the transform of Box and Muller."""
+
+    def draw(self, mean, state):
+        first, second = (drawn.astype(np.float64) for drawn in self.uniform_pairs(mean.size, state))
+        radius, angle = np.sqrt(-2 * np.log1p(-first)), 2 * np.pi * second
+        noise = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:mean.size]
+        return mean + noise.reshape(mean.shape).astype(mean.dtype)
+
+
+bernoulli, normal = Bernoulli(), Normal()
+
+
+class Reconstruction(Op):
+    """Binary draws with the probabilities sigmoid(t), and the :class:`BinaryCrossEntropy` of x and t, in one pass.
+
+    Inputs are x [n, m], t [n, m] and a generator's state. The draws are those of :class:`Bernoulli`. CD asks its
+    visible units for just these two, and each alone would compute the same exponentials. A rewrite makes it, not users.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x, t, state):
+        return Apply(self, [x, t, state], [t.type(), pt.scalar(dtype=t.dtype)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [shapes[1], ()]
+
+    def perform(self, node, inputs, outputs):
+        x, t, state = inputs
+        outputs[0][0] = bernoulli.draw(special.expit(t), state).astype(t.dtype)
+        outputs[1][0] = BinaryCrossEntropy.formula(x, t)
+
+
+def next_state(state):
+    """The generator's state after an array was drawn: the key, and one more."""
+    return state + np.array([0, 0, 1], dtype=np.uint32)
+
+
+class AddProduct(Op):
+    """``z + alpha * dot(x.T, y)`` with z [m, n], x [k, m], y [k, n], and a scalar alpha: a weight matrix's update.
+
+    What BLAS calls gemm. In place, it needs no room for the product.
+    """
+
+    __props__ = ("inplace",)
+
+    def __init__(self, inplace=False):
+        self.inplace = inplace
+        if inplace:
+            self.destroy_map = {0: [0]}
+
+    def make_node(self, z, alpha, x, y):
+        z, x, y = pt.as_tensor(z), pt.as_tensor(x), pt.as_tensor(y)
+        alpha = pt.cast(alpha, z.dtype)
+        if (z.ndim, alpha.ndim, x.ndim, y.ndim) != (2, 0, 2, 2) or not z.dtype == x.dtype == y.dtype:
+            raise TypeError("three matrices and a scalar of one dtype make an update, not "
+                            f"{z.type}, {alpha.type}, {x.type}, {y.type}")
+        return Apply(self, [z, alpha, x, y], [z.type()])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return shapes[:1]
+
+    def perform(self, node, inputs, outputs):
+        z, alpha, x, y = inputs
+        outputs[0][0] = np.add(z, alpha * np.dot(x.T, y), out=z if self.inplace else None)
+
+    def pullback(self, inputs, outputs, gradients):
+        z, alpha, x, y = inputs
+        [gradient] = gradients
+        return [gradient, (gradient * pt.dot(x.T, y)).sum(), alpha * pt.dot(y, gradient.T), alpha * pt.dot(x, gradient)]
+
+
+add_product = AddProduct()
+
+
+class Product(Op):
+    """``dot(x, y)`` or ``dot(x, y) + b`` of two matrices, either of them given as its transpose, and a vector b.
+
+    Rewrites make it, not users.
+    """
+
+    __props__ = ("x_transposed", "y_transposed")
+
+    def __init__(self, x_transposed, y_transposed):
+        self.x_transposed, self.y_transposed = x_transposed, y_transposed
+
+    def make_node(self, x, y, *bias):
+        return Apply(self, [x, y, *bias], [pt.matrix(dtype=x.dtype)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [(shapes[0][1 if self.x_transposed else 0], shapes[1][0 if self.y_transposed else 1])]
+
+    def perform(self, node, inputs, outputs):
+        x, y, *bias = inputs
+        product = np.dot(x.T if self.x_transposed else x, y.T if self.y_transposed else y)
+        outputs[0][0] = product + bias[0] if bias else product
+
+
+class TakeRows(Op):
+    """``data[rows]`` of a matrix [n, m] and a vector of int64; IndexError for a row that is not there."""
+
+    __props__ = ()
+
+    def make_node(self, data, rows):
+        data, rows = pt.as_tensor(data), pt.as_tensor(rows)
+        if data.ndim != 2 or rows.ndim != 1 or rows.dtype != "int64":
+            raise TypeError(f"rows are taken from a matrix by a vector of int64, not from {data.type} by {rows.type}")
+        return Apply(self, [data, rows], [pt.matrix(dtype=data.dtype)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [(shapes[1][0], shapes[0][1])]
+
+    def perform(self, node, inputs, outputs):
+        data, rows = inputs
+        if len(rows) and not 0 <= rows.min() <= rows.max() < len(data):
+            raise IndexError(f"rows {rows.min()} to {rows.max()} of a matrix of {len(data)}")
+        outputs[0][0] = data[rows]
+
+
+take_rows = TakeRows()

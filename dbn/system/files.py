@@ -1,0 +1,181 @@
+"""Files that are there whole or not at all, .npy files of rows, and errors of the disk in words."""
+import io
+import mmap
+import os
+import secrets
+import shutil
+import stat
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from dbn.errors import DBNError
+
+
+@contextmanager
+def atomic_path(path):
+    """Write a file beside its place and rename it into it, so that a reader never meets half a file.
+
+    Yields a path in the same folder with the same suffix, to be written and closed inside the ``with`` block. On
+    success the file is flushed to the disk and takes the place of `path`, if need be of an older file; on any error,
+    an interrupt included, it is removed and `path` stays as it was.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Where the file belongs. Its folder must exist.
+
+    Yields
+    ------
+    temporary : pathlib.Path
+
+    Examples
+    --------
+    >>> with atomic_path("result.json") as temporary:  # doctest: +SKIP
+    ...     temporary.write_text("{}")
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    try:
+        yield temporary
+        flush_to_disk(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    flush_to_disk(path.parent)  # the new name itself
+
+
+def flush_to_disk(path):
+    """Wait until a file's contents, or a folder's list of names, have reached the disk."""
+    if os.name == "nt" and os.path.isdir(path):
+        return  # Windows opens no folders, and flushes only what is open for writing
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_folder(path):
+    """Fill a folder beside its place and rename it into it; the folder's counterpart of :func:`atomic_path`.
+
+    Yields the folder ``<path>.partial``, new and empty. The caller holds :func:`sole_writer` of the parent folder.
+    """
+    partial = Path(f"{path}.partial")
+    partial.mkdir()
+    try:
+        yield partial
+        flush_to_disk(partial)
+        os.rename(partial, path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    flush_to_disk(partial.parent)
+
+
+@contextmanager
+def sole_writer(directory):
+    """Wait until no other process writes into a folder, then remove what a killed one has left behind half-written.
+
+    The lock is that of the file ``.lock``: it ends with its process, however that ends. Readers need none.
+    """
+    lock = FileLock(Path(directory) / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print(f"{directory}: waiting for another process that writes here", file=sys.stderr)
+        lock.acquire()
+    try:
+        for partial in Path(directory).glob("*.partial"):
+            shutil.rmtree(partial)
+        yield
+    finally:
+        lock.release()
+
+
+def require_plain_file(path, error_class):
+    """Raise `error_class` with one message if `path` is there and no plain file: a pipe would be waited for forever."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return  # to open it says why
+    if not stat.S_ISREG(mode):
+        what = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
+        raise error_class(f"{path}: is {what}, not a plain file")
+
+
+@contextmanager
+def disk_errors(path, n_bytes=None):
+    """Turn the system's error on writing into a :class:`~dbn.errors.DBNError` that says how much room is needed."""
+    try:
+        yield
+    except OSError as error:
+        needed = "" if n_bytes is None else f", {n_bytes:,} bytes are needed there"
+        raise DBNError(f"{path}: cannot be written{needed}: {error.strerror or error}") from error
+
+
+def npy_header(n_rows, n_columns):
+    """The first bytes of a ``.npy`` file of float32 [shape=(n_rows, n_columns)]; the rows follow, without gaps.
+
+    NumPy pads it so that it has the same length for any number of rows.
+    """
+    header = io.BytesIO()
+    description = {"descr": "<f4", "fortran_order": False, "shape": (n_rows, n_columns)}
+    np.lib.format.write_array_header_1_0(header, description)
+    return header.getvalue()
+
+
+def write_rows(path, n_rows, n_columns, blocks):
+    """Write float32 rows that come in blocks to a ``.npy`` file, and map it into memory.
+
+    The trainer keeps a layer's hidden means so, which are the next layer's inputs.
+
+    Parameters
+    ----------
+    path : path
+        A file that exists is replaced when the new one is complete.
+    n_rows, n_columns : int
+    blocks : iterable of ndarray [shape=(m, n_columns)]
+        `n_rows` rows in all.
+
+    Returns
+    -------
+    rows : memmap of float32 [shape=(n_rows, n_columns)]
+        Of this process's own: what is written to it does not reach the file.
+
+    Raises
+    ------
+    DBNError
+        The disk is full, or the blocks do not add up.
+    """
+    header = npy_header(n_rows, n_columns)
+    written = 0
+    with disk_errors(path, len(header) + 4 * n_rows * n_columns), atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            file.write(header)
+            for block in blocks:
+                if block.ndim != 2 or block.shape[1] != n_columns:
+                    raise DBNError(f"{path}: a block of shape {block.shape} in a file of {n_columns} columns")
+                file.write(np.ascontiguousarray(block, dtype="<f4").data)
+                written += len(block)
+        if written != n_rows:
+            raise DBNError(f"{path}: {written} rows were written where {n_rows} were announced")
+    return open_rows(path)
+
+
+def open_rows(path):
+    """Map a file of :func:`write_rows` into memory again."""
+    return np.load(path, mmap_mode="c")
+
+
+def release_pages(array):
+    """Take what was read from a mapped array out of this process's memory; the system still caches it while it can."""
+    while isinstance(array, np.ndarray):
+        array = array.base
+    if isinstance(array, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.madvise(mmap.MADV_DONTNEED)

@@ -1,0 +1,121 @@
+"""The network in NumPy: what it makes of frames, without a graph or a compiler (§4.1).
+
+A layer is a pair (W [n_in, n_out], b [n_out]) of arrays of one float dtype, which is also that of the results. Rows are
+worked through in blocks that stay in the processor's cache from the bottom layer to the top, so that any number of
+frames takes no memory beside what is returned.
+"""
+import numpy as np
+
+ROWS = 256  # of a block: half a megabyte of the paper's inputs in single precision
+
+
+def hidden_activations(x, layers, scaling=None):
+    """Activations of every hidden layer: sigmoid(x W + b), and so on with what comes out.
+
+    Parameters
+    ----------
+    x : float array [n, n_in]
+        Never changed.
+    layers : sequence of (W, b)
+        The hidden layers from the bottom; a single one gives the means of one RBM's hidden units.
+    scaling : dbn.audio.scaling.Scaling, optional
+        Applied to `x` first.
+
+    Returns
+    -------
+    list of arrays [n, n_out]
+        One a layer, from the bottom.
+
+    Raises
+    ------
+    DBNError
+        Rows of another width than the scaling's.
+    """
+    activations = [np.empty((len(x), len(bias)), dtype=bias.dtype) for _, bias in layers]
+    for rows in _blocks(x):
+        below = x[rows] if scaling is None else scaling.transform(x[rows])
+        for layer, activation in zip(layers, activations):
+            below = sigmoid(_weighted_sums(below, layer, out=activation[rows]))
+    return activations
+
+
+def class_activations(x, layers, scaling=None):
+    """What the output layer's function is applied to, x W + b: the largest of a row is the class that is predicted.
+
+    Parameters
+    ----------
+    x, scaling
+        As in :func:`hidden_activations`.
+    layers : sequence of (W, b)
+        The hidden layers from the bottom, at least one, then the output layer.
+
+    Returns
+    -------
+    array [n, n_classes]
+
+    Raises
+    ------
+    DBNError
+        Rows of another width than the scaling's.
+    """
+    *hidden, last = layers
+    activations = np.empty((len(x), len(last[1])), dtype=last[1].dtype)
+    for rows in _blocks(x):
+        below = hidden_activations(x[rows], hidden, scaling)[-1]
+        _weighted_sums(below, last, out=activations[rows])
+    return activations
+
+
+def class_probabilities(x, layers, output, scaling=None):
+    """Outputs of the whole network.
+
+    Parameters
+    ----------
+    x, layers, scaling
+        As in :func:`class_activations`.
+    output : {"softmax", "sigmoid"}
+        Kind of the output layer, see :class:`dbn.logistic.LogisticRegression`.
+
+    Returns
+    -------
+    array [n, n_classes]
+        Rows sum to one if `output` is "softmax".
+
+    Raises
+    ------
+    DBNError
+        Rows of another width than the scaling's.
+    """
+    probabilities = class_activations(x, layers, scaling)
+    function = {"softmax": softmax, "sigmoid": sigmoid}[output]
+    for rows in _blocks(x):
+        function(probabilities[rows])
+    return probabilities
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)) in place, as (1 + tanh(x / 2)) / 2, which overflows nowhere; returns `x`."""
+    x *= 0.5
+    np.tanh(x, out=x)
+    x += 1
+    x *= 0.5
+    return x
+
+
+def softmax(x):
+    """exp(x) divided by its sum over each row, in place; returns `x`."""
+    x -= x.max(axis=1, keepdims=True)  # exp of what is left overflows nowhere
+    np.exp(x, out=x)
+    x /= x.sum(axis=1, keepdims=True)
+    return x
+
+
+def _blocks(x):
+    return (slice(start, start + ROWS) for start in range(0, len(x), ROWS))
+
+
+def _weighted_sums(x, layer, out):
+    weights, bias = layer
+    np.matmul(x, weights, out=out)
+    out += bias
+    return out

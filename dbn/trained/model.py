@@ -1,0 +1,297 @@
+"""A trained model as one ``.npz``: what is needed to compute features and labels, and how it came about.
+
+The file holds plain arrays and one text in JSON. It is read without pickle,
+every array's size and dtype is checked before its data are, and the same model
+gives the same bytes.
+"""
+import json
+import os
+import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dbn.audio.scaling import Scaling
+from dbn.errors import ModelFileError
+from dbn.system.files import atomic_path, require_plain_file
+from dbn.trained.forward import class_probabilities, hidden_activations
+
+FORMAT = "hamel-eck-dbn"
+VERSION = 1
+MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
+MAX_HEADER_BYTES = 10_000
+SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
+
+_ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid")}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained network without its graph: features and probabilities by NumPy, no compiler needed.
+
+    Attributes
+    ----------
+    weights, biases : list of float32 arrays [n_in, n_out], [n_out]
+        Of the hidden layers from the bottom, then of the output layer.
+    visible_biases : list of float32 arrays [n_in]
+        Of each hidden layer's RBM.
+    visible, output : str
+        As in :class:`dbn.dbn.DBN`.
+    scaling : dbn.audio.scaling.Scaling
+        Fitted; turns DFT magnitudes into inputs.
+    classes : tuple of str
+        Names of the outputs.
+    frame_settings : dict
+        ``sample_rate``, ``frame_length``, ``hop_length``, ``window`` of the frames that it was trained on.
+    history : list of dict
+        See :class:`dbn.training.loops.TrainingResult`.
+    about : dict
+        Data set, split, seed, options, versions: whatever can be written as JSON.
+    """
+
+    weights: list
+    biases: list
+    visible_biases: list
+    visible: str
+    output: str
+    scaling: Scaling
+    classes: tuple
+    frame_settings: dict
+    history: list = field(default_factory=list)
+    about: dict = field(default_factory=dict)
+
+    @classmethod
+    def from_dbn(cls, dbn, scaling, classes, frame_settings, history=(), about=None):
+        """Copy the parameters out of a trained :class:`dbn.dbn.DBN`."""
+        layers = [*dbn.sigmoid_layers, dbn.logLayer]
+        return cls([layer.W.get_value().astype(np.float32) for layer in layers],
+                   [layer.b.get_value().astype(np.float32) for layer in layers],
+                   [rbm.vbias.get_value().astype(np.float32) for rbm in dbn.rbm_layers],
+                   dbn.visible, dbn.logLayer.output, scaling, tuple(classes), dict(frame_settings), list(history),
+                   dict(about or {}))
+
+    @property
+    def n_layers(self):
+        """Number of hidden layers."""
+        return len(self.weights) - 1
+
+    def activations(self, frames):
+        """The learned features (paper §4.1): every hidden layer's activations.
+
+        Parameters
+        ----------
+        frames : float32 [n_frames, n_ins]
+            DFT magnitudes as they come from :func:`dbn.audio.dft_magnitudes`, not scaled.
+
+        Returns
+        -------
+        list of float32 arrays [n_frames, units]
+            One a layer, from the bottom.
+
+        Raises
+        ------
+        DBNError
+            Frames of another width than the model's.
+        """
+        frames = np.asarray(frames, dtype=np.float32)
+        return hidden_activations(frames, self._layers[:-1], self.scaling)
+
+    def predict_proba(self, frames):
+        """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
+        return class_probabilities(np.asarray(frames, dtype=np.float32), self._layers, self.output, self.scaling)
+
+    @property
+    def _layers(self):
+        return list(zip(self.weights, self.biases))
+
+
+def save_model(path, model):
+    """Write a :class:`Model` beside its place and rename it into it; `path` ends in ``.npz``.
+
+    Raises
+    ------
+    ModelFileError
+        The name has another ending, or the file cannot be written.
+    """
+    write_arrays(path, model_arrays(model))
+
+
+def model_arrays(model):
+    """What a file holds of a :class:`Model`: a dict of arrays."""
+    meta = {"format": FORMAT, "version": VERSION, "visible": model.visible, "output": model.output,
+            "n_layers": model.n_layers, "classes": list(model.classes), "scaling": model.scaling.kind,
+            "frame_settings": model.frame_settings, "history": model.history, "about": model.about}
+    arrays = {"meta": np.array(json.dumps(meta, sort_keys=True))}
+    for i, (weights, bias) in enumerate(zip(model.weights, model.biases)):
+        arrays[f"W{i}"], arrays[f"b{i}"] = weights, bias
+    for i, bias in enumerate(model.visible_biases):
+        arrays[f"vbias{i}"] = bias
+    scaling = model.scaling.to_arrays()
+    return arrays | {"scaling_offset": scaling["offset"], "scaling_gain": scaling["gain"]}
+
+
+def write_arrays(path, arrays):
+    """Write a dict of arrays as :func:`save_model` does; the same arrays give the same bytes."""
+    if not str(path).endswith(".npz"):
+        raise ModelFileError(f"{path}: a model file's name ends in .npz")
+    try:
+        with atomic_path(path) as temporary:
+            np.savez(temporary, **arrays)
+    except OSError as error:
+        raise ModelFileError(f"{path}: the model cannot be written: {error.strerror or error}") from error
+
+
+def open_model(name_or_path):
+    """Read the :class:`Model` of a file, or the one that ships with the package, see :func:`model_path`.
+
+    Raises
+    ------
+    ModelFileError
+        As :func:`load_model` and :func:`model_path`.
+    """
+    return load_model(model_path(name_or_path))
+
+
+def model_path(name_or_path):
+    """The file of this name, or that of the model that ships with the package under a name without suffix.
+
+    Raises
+    ------
+    ModelFileError
+        A name that is neither says which are shipped.
+    """
+    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.npz"))}
+    if os.path.exists(name_or_path):
+        return name_or_path
+    if str(name_or_path) in shipped:
+        return shipped[str(name_or_path)]
+    raise ModelFileError(f"{name_or_path}: No such file, and no model of this name comes with the program "
+                         f"({', '.join(shipped) or 'none'} does)")
+
+
+def load_model(path):
+    """Read a :class:`Model`; nothing in the file can run code or take more memory than a model may.
+
+    Raises
+    ------
+    ModelFileError
+        Missing, truncated, foreign or newer file, or arrays that do not fit together.
+    """
+    with open_archive(path) as archive:
+        return read_model(archive, path)
+
+
+@contextmanager
+def open_archive(path):
+    """A model file open for reading; whatever is wrong with its bytes comes out as a :class:`ModelFileError`.
+
+    Yields
+    ------
+    zipfile.ZipFile
+    """
+    require_plain_file(path, ModelFileError)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except ModelFileError:
+        raise
+    except OSError as error:
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
+        raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
+
+
+def read_model(archive, path):
+    """The :class:`Model` of an open archive; `path` names it in messages."""
+    meta = _read_meta(archive, path)
+    n = meta["n_layers"] + 1
+    weights = [read_array(archive, f"W{i}", 2) for i in range(n)]
+    biases = [read_array(archive, f"b{i}", 1) for i in range(n)]
+    visible_biases = [read_array(archive, f"vbias{i}", 1) for i in range(n - 1)]
+    scaling = Scaling.from_arrays({"kind": meta["scaling"],
+                                   "offset": read_array(archive, "scaling_offset", 1),
+                                   "gain": read_array(archive, "scaling_gain", 1)})
+    model = Model(weights, biases, visible_biases, meta["visible"], meta["output"], scaling, tuple(meta["classes"]),
+                  meta["frame_settings"], meta["history"], meta["about"])
+    _check_shapes(model, path)
+    return model
+
+
+def _read_meta(archive, path):
+    kinds = {"n_layers": int, "classes": list, "scaling": str, "frame_settings": dict, "history": list, "about": dict}
+    meta = read_json(archive, "meta", path, FORMAT, VERSION, kinds)
+    for name, answers in _ANSWERS.items():
+        if meta.get(name) not in answers:
+            raise ModelFileError(f"{path}: damaged: its {name!r} is none of {', '.join(answers)}")
+    if not 1 <= meta["n_layers"] <= len(archive.namelist()):
+        raise ModelFileError(f"{path}: damaged: it speaks of {meta['n_layers']} layers")
+    return meta
+
+
+def read_json(archive, name, path, file_format, version, kinds):
+    """A dict out of an open archive's member `name`, a text in JSON, its format, version and entries' kinds checked."""
+    meta = json.loads(str(read_array(archive, name, 0, kinds="U")))
+    if not isinstance(meta, dict) or meta.get("format") != file_format:
+        raise ModelFileError(f"{path}: not a model file of this program")
+    if not isinstance(meta.get("version"), int) or meta["version"] > version:
+        raise ModelFileError(f"{path}: written by a newer version of this program (format {meta.get('version')}, "
+                             f"this one reads {version}); update the program")
+    for entry, kind in kinds.items():
+        if not isinstance(meta.get(entry), kind):
+            raise ModelFileError(f"{path}: damaged: its {entry!r} is missing or of the wrong kind")
+    return meta
+
+
+def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
+    """One array of an open archive, its header checked before any data are read.
+
+    Parameters
+    ----------
+    archive : zipfile.ZipFile
+    name : str
+        Of its member, without ``.npy``.
+    ndim : int
+        Dimensions that it must have.
+    kinds : str
+        NumPy's letters of the kinds of dtype that it may have.
+    float_type : dtype
+        What floats are converted to; they must be finite.
+
+    Returns
+    -------
+    ndarray
+    """
+    info = archive.getinfo(f"{name}.npy")
+    if info.file_size > MAX_BYTES:
+        raise ValueError(f"{name} has {info.file_size:,} bytes")
+    with archive.open(info) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = {(1, 0): np.lib.format.read_array_header_1_0,
+                       (2, 0): np.lib.format.read_array_header_2_0}.get(version)
+        if read_header is None:
+            raise ValueError(f"{name} is in format {version}")
+        shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER_BYTES)
+        if dtype.kind not in kinds or len(shape) != ndim or min(shape, default=0) < 0:
+            raise ValueError(f"{name} is {dtype} of shape {shape}")
+        n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
+        if n_bytes > info.file_size:
+            raise ValueError(f"{name} claims {n_bytes:,} bytes and has {info.file_size:,}")
+        data = file.read(n_bytes)
+    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
+    if kinds == "f":
+        array = array.astype(float_type)
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds values that are not finite")
+    return array
+
+
+def _check_shapes(model, path):
+    sizes = [len(model.scaling.gain), *(weights.shape[1] for weights in model.weights)]
+    fits = (all(weights.shape == (n_in, n_out) and bias.shape == (n_out,)
+                for weights, bias, n_in, n_out in zip(model.weights, model.biases, sizes, sizes[1:]))
+            and all(bias.shape == (n,) for bias, n in zip(model.visible_biases, sizes))
+            and len(model.classes) == sizes[-1] and all(isinstance(name, str) for name in model.classes))
+    if not fits:
+        raise ModelFileError(f"{path}: damaged: the sizes of its layers do not fit each other")

@@ -1,0 +1,9 @@
+"""Greedy pre-training, fine-tuning and early stopping (§3, §4.1), from the frames of a split to a trained model."""
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
+    "settings": ["TrainingSettings"],
+    "loops": ["TrainingResult", "build_dbn", "finetune", "frame_error", "pretrain", "train"],
+    "state": ["RunState"],
+    "fit": ["fit_model", "label_songs", "versions"],
+})

@@ -1,0 +1,397 @@
+"""The loops around the network: greedy pre-training, fine-tuning, early stopping (paper §4.1).
+
+Both work on frame sets of any size: what does not fit into memory is used
+shard by shard, in an order that depends on the seed alone.
+"""
+import hashlib
+import json
+import tempfile
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from dbn.audio.frames import FrameSet
+from dbn.dbn import DBN
+from dbn.errors import DivergedError, TrainingError
+from dbn.graph.compile import n_minibatches
+from dbn.system.blas import one_blas_thread
+from dbn.system.files import open_rows, release_pages, write_rows
+from dbn.trained.forward import class_activations, hidden_activations
+from dbn.training import epochs
+from dbn.training.settings import TrainingSettings
+from dbn.training.state import RunState
+
+# what the seeds of the different draws begin with, so that no two of them are the same
+WEIGHTS, SHUFFLING, SAMPLING = range(3)
+
+FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second, so that the bar moves and Ctrl-C is heard
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained network and how it came about.
+
+    Attributes
+    ----------
+    dbn : DBN
+        With the parameters of the best validation error.
+    history : list of dict
+        One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
+        ``cost`` (mean over the epoch), ``seconds`` (since the record before), and for fine-tuning ``valid_error``.
+    best_epoch : int
+        Epoch of fine-tuning whose parameters were kept; 0 is before the first.
+    best_error : float
+        Its frame error on the validation set.
+    stopped : str
+        Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
+    """
+
+    dbn: DBN
+    history: list
+    best_epoch: int
+    best_error: float
+    stopped: str
+
+    def seconds(self, stage):
+        """Wall-clock time of "pretrain" or "finetune", over all starts of the run."""
+        return sum(record["seconds"] for record in self.history if record["stage"] == stage)
+
+
+def build_dbn(settings, n_ins, n_outs, dtype="float32"):
+    """The untrained network of `settings`, its weights drawn from the seed; see :class:`dbn.dbn.DBN`."""
+    return DBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=n_ins, n_outs=n_outs,
+               hidden_layers_sizes=settings.hidden_layers_sizes, visible=settings.visible, output=settings.output,
+               dtype=dtype)
+
+
+def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=None, data_key="", progress=True,
+          max_epoch=None):
+    """Pre-train and fine-tune a network.
+
+    Parameters
+    ----------
+    train_set, valid_set : dbn.audio.frames.FrameSet
+        Scaled frames with labels. Early stopping looks at the second.
+    n_outs : int
+        Number of classes.
+    settings : TrainingSettings
+        All choices.
+    directory : path, optional
+        Where the checkpoint and the history are kept. The same call with the same folder goes on where a killed one
+        stopped, and ends with the same bits.
+    data_key : str
+        Names the data; a checkpoint of other data is refused.
+    progress : bool
+        Whether to show progress bars where standard error is a terminal.
+    max_epoch : int, optional
+        Pause after this epoch of fine-tuning. The same call with a later one goes on, as if there had been no pause.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    DivergedError
+        A cost or a parameter is no longer a finite number.
+    TrainingError
+        Sets that do not fit each other, or a checkpoint that cannot be used.
+    """
+    _check_sets(train_set, valid_set, n_outs)
+    fingerprint = hashlib.sha256(json.dumps([asdict(settings), train_set.n_frames, train_set.n_features,
+                                             valid_set.n_frames, n_outs, data_key]).encode()).hexdigest()
+    state = RunState(directory, fingerprint)
+    dbn = build_dbn(settings, train_set.n_features, n_outs)
+    if state.values:
+        dbn.set_values(state.values)
+    with one_blas_thread, ExitStack() as stack:
+        folder = state.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        train_set, valid_set = (stack.enter_context(_stored(frames, folder / name, settings)) for frames, name in
+                                ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
+        pretrain(dbn, train_set, settings, state, folder, progress)
+        stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
+    dbn.set_values(state.best_values)
+    numbers = state.numbers
+    return TrainingResult(dbn, state.history, numbers["best_epoch"], numbers["best_error"], stopped)
+
+
+@contextmanager
+def _stored(frames, path, settings):
+    """The set with its frames ready for use: in memory if they are one shard, else in a file as long as it is needed.
+
+    What a run that was killed has left is written again: its scaling may have been another's.
+    """
+    if frames.rows is not None:
+        yield frames
+    elif frames.n_frames <= settings.shard_frames:
+        yield frames.stored()
+    else:
+        try:
+            yield frames.stored(path)
+        finally:
+            path.unlink(missing_ok=True)
+
+
+def _check_sets(train_set, valid_set, n_outs):
+    for name, frames in (("training", train_set), ("validation", valid_set)):
+        if frames.n_frames == 0:
+            raise TrainingError(f"the {name} set has no frames: the split gives it no song that could be read")
+        if frames.labels is None:
+            raise TrainingError(f"the {name} set has no labels")
+        if frames.labels.min() < 0 or frames.labels.max() >= n_outs:
+            raise TrainingError(f"the {name} set has labels outside 0 to {n_outs - 1}")
+    if train_set.n_features != valid_set.n_features:
+        raise TrainingError(f"training frames have {train_set.n_features} values, validation frames "
+                            f"{valid_set.n_features}: build both with the same options")
+
+
+class _EpochRunner:
+    """Runs a compiled epoch over a frame set, shard by shard.
+
+    Parameters
+    ----------
+    frames : dbn.audio.frames.FrameSet
+        With :attr:`~dbn.audio.frames.FrameSet.rows`.
+    settings : TrainingSettings
+        The choices.
+    compiled : dbn.training.epochs.CompiledEpoch
+        What is run; the runner lends it the frames and the network's parameters.
+    params : list of shared variables
+        The network's, in the order of ``compiled.params``.
+    """
+
+    def __init__(self, frames, settings, compiled, params):
+        self.frames = frames
+        self.rows = frames.rows  # to find out that it can be used as it is takes as long as a look at every number
+        self.settings = settings
+        self.compiled = compiled
+        self.params = params
+        compiled.data_x.set_value(self.rows, borrow=True)
+        if frames.labels is not None:
+            compiled.data_y.set_value(frames.labels, borrow=True)
+
+    def run(self, lr, stage, epoch, bar):
+        """One epoch; `stage` and `epoch` seed its shuffling. Gives the mean cost over the frames."""
+        for ours, its in zip(self.params, self.compiled.params, strict=True):
+            its.set_value(ours.get_value(borrow=True))
+        rng = np.random.default_rng([self.settings.seed, SHUFFLING, stage, epoch])
+        total = 0.0
+        shards = self.frames.shards(rng, self.settings.shard_frames)
+        for shard in shards:
+            total += self._run_shard(rng.permutation(shard), lr, bar)
+            if len(shards) > 1:
+                release_pages(self.rows)
+        for ours, its in zip(self.params, self.compiled.params):
+            ours.set_value(its.get_value())
+        return total / self.frames.n_frames
+
+    def _run_shard(self, order, lr, bar):
+        """Sum of the costs of the frames in the order given."""
+        total, batch_size = 0.0, self.settings.batch_size
+        frames_per_call = batch_size * max(1, FRAMES_PER_CALL // batch_size)
+        for start in range(0, len(order), frames_per_call):
+            rows = order[start:start + frames_per_call]
+            total += float(self.compiled.run(rows, batch_size, lr)) * len(rows)
+            bar.update(len(rows))
+        return total
+
+    def close(self):
+        """Let go of the frames, which the compiled epoch would hold until its next use."""
+        self.compiled.release_data()
+
+
+def pretrain(dbn, frames, settings, state, folder, progress=True):
+    """Greedy layer-wise pre-training by CD-k (paper §3): each RBM on the hidden means of the one below.
+
+    The means are computed once and stored, not propagated through the stack at every minibatch.
+
+    Parameters
+    ----------
+    dbn : DBN
+        Changed in place.
+    frames : dbn.audio.frames.FrameSet
+        Training frames, scaled and stored.
+    settings : TrainingSettings
+        The choices.
+    state : dbn.training.state.RunState
+        Where to begin; kept up to date.
+    folder : path
+        Where the means lie meanwhile.
+    progress : bool
+        Whether to show a bar a layer.
+
+    Raises
+    ------
+    DivergedError
+        The cost or a parameter is no longer a number.
+    """
+    if settings.pretrain_epochs == 0:
+        state.stage = max(state.stage, dbn.n_layers)
+    for layer in range(state.stage, dbn.n_layers):
+        _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, state, progress)
+        # means that lie there already are of other parameters: of a run that was killed, its checkpoint deleted
+        _means_path(folder, layer).unlink(missing_ok=True)
+        state.next_stage()
+    for layer in range(dbn.n_layers):
+        _means_path(folder, layer).unlink(missing_ok=True)
+
+
+def _means_path(folder, layer):
+    return folder / f"hidden-means-{layer}.npy"
+
+
+def _layer_inputs(dbn, layer, frames, folder):
+    """What a layer is pre-trained on, made on disk if it is not there yet."""
+    if layer == 0:
+        return frames
+    path = _means_path(folder, layer - 1)
+    if not path.exists():
+        below = _layer_inputs(dbn, layer - 1, frames, folder)
+        weights = [_layers(dbn)[layer - 1]]
+        n_units = dbn.rbm_layers[layer].n_visible
+        # in small blocks: a wide layer's activations of many frames would be most of a worker's memory
+        write_rows(path, frames.n_frames, n_units, (hidden_activations(x, weights)[0] for x, _ in below.blocks(8192)))
+    return FrameSet.from_arrays(open_rows(path))
+
+
+def _layers(dbn):
+    """The pairs (W, b) of :mod:`dbn.trained.forward`, from the bottom to the output layer."""
+    values = [param.get_value(borrow=True) for param in dbn.params]
+    return list(zip(values[::2], values[1::2]))
+
+
+def _pretrain_layer(dbn, layer, inputs, settings, state, progress):
+    total = settings.pretrain_epochs * inputs.n_frames
+    rbm = dbn.rbm_layers[layer]
+    compiled = epochs.pretraining_epoch(dbn.visible if layer == 0 else "bernoulli", settings.k, dbn.dtype)
+    with closing(_EpochRunner(inputs, settings, compiled, rbm.params)) as runner, \
+            _bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
+        for epoch in range(state.epoch, settings.pretrain_epochs):
+            compiled.streams.reseed([settings.seed, SAMPLING, layer, epoch])
+            cost = runner.run(settings.pretrain_lr, layer, epoch, bar)
+            values = _finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
+                                    settings.pretrain_lr, state)
+            bar.set_postfix(reconstruction=f"{cost:.3f}")
+            state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost)
+
+
+def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoch=None):
+    """Gradient descent on the labels with early stopping (paper §4.1).
+
+    After every epoch the share of wrong frames of the validation set is measured; the parameters of the lowest are
+    kept in ``state.best_values``. Training ends when the patience is used up, see :class:`TrainingSettings`.
+
+    Parameters
+    ----------
+    dbn : DBN
+        Changed in place; left with the last parameters, not the best.
+    train_set, valid_set : dbn.audio.frames.FrameSet
+        Frames with labels, scaled and stored.
+    settings : TrainingSettings
+        The choices.
+    state : dbn.training.state.RunState
+        Where to begin; kept up to date.
+    progress : bool
+        Whether to show a bar.
+    max_epoch : int, optional
+        Pause after this epoch.
+
+    Returns
+    -------
+    str
+        Why it ended, see :class:`TrainingResult`.
+
+    Raises
+    ------
+    DivergedError
+        The cost or a parameter is no longer a number.
+    """
+    numbers = state.numbers
+    if state.stage > dbn.n_layers:
+        return numbers["stopped"]
+    last_epoch = min(settings.finetune_epochs, settings.finetune_epochs if max_epoch is None else max_epoch)
+
+    def predict(x):
+        return class_activations(x, _layers(dbn))
+
+    per_epoch = n_minibatches(train_set.n_frames, settings.batch_size)
+    if not state.best_values:
+        state.values = state.best_values = dbn.get_values()
+        numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs",
+                       patience=10 * per_epoch if settings.patience is None else settings.patience)
+    total = last_epoch * train_set.n_frames
+    compiled = epochs.finetuning_epoch(dbn.n_layers, settings.output, dbn.dtype)
+    with closing(_EpochRunner(train_set, settings, compiled, dbn.params)) as runner, \
+            _bar("fine-tuning", total, state.epoch * train_set.n_frames, progress) as bar:
+        while state.epoch < last_epoch and numbers["stopped"] != "patience":
+            epoch = state.epoch
+            cost = runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
+            values = _finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
+                                    settings.finetune_lr, state)
+            error = frame_error(predict, valid_set)
+            _early_stopping(state, error, values, (epoch + 1) * per_epoch, settings)
+            bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
+            state.finish_epoch(values, stage="finetune", epoch=epoch + 1, cost=cost, valid_error=error)
+    if last_epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
+        state.save()
+        return "paused"
+    state.next_stage()
+    return numbers["stopped"]
+
+
+def _early_stopping(state, error, values, n_updates, settings):
+    """The tutorial's rule, but for the parameters being kept: any new best is, a clear one also earns patience."""
+    numbers = state.numbers
+    if error < numbers["best_error"]:
+        if error < numbers["best_error"] * settings.improvement_threshold:
+            numbers["patience"] = max(numbers["patience"], int(n_updates * settings.patience_increase))
+        numbers.update(best_error=error, best_epoch=state.epoch + 1)
+        state.best_values = values
+    if numbers["patience"] <= n_updates:
+        numbers["stopped"] = "patience"
+
+
+def frame_error(predict, frames):
+    """Share of wrong frames.
+
+    Parameters
+    ----------
+    predict : callable
+        Class probabilities of scaled frames [m, n_ins], or the activations that they are made of: [m, n_outs].
+    frames : dbn.audio.frames.FrameSet
+        With labels.
+
+    Returns
+    -------
+    float
+        Between 0 and 1, over every frame of the set.
+    """
+    rows = frames.rows
+    blocks = frames.blocks() if rows is None else _views(rows, frames.labels)
+    wrong = sum(int((predict(x).argmax(axis=1) != y).sum()) for x, y in blocks)
+    return wrong / frames.n_frames
+
+
+def _views(rows, labels, max_frames=65536):
+    """The blocks of a stored set without a copy."""
+    for start in range(0, len(rows), max_frames):
+        yield rows[start:start + max_frames], labels[start:start + max_frames]
+        release_pages(rows)
+
+
+def _finite_values(dbn, cost, where, option, lr, state):
+    """Copies of the parameters, once it is sure that they are still numbers, whose products are numbers too."""
+    values = dbn.get_values()
+    highest = np.sqrt(np.finfo(dbn.dtype).max)
+    if not np.isfinite(cost) or not all((np.abs(value) < highest).all() for value in values):
+        raise DivergedError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})",
+                            state.history)
+    return values
+
+
+def _bar(description, total, initial, progress):
+    return tqdm(desc=description, total=total, initial=initial, unit=" frames", unit_scale=True, smoothing=0.1,
+                disable=None if progress else True)

@@ -1,0 +1,116 @@
+"""The state of a training run on disk: what a killed run goes on from."""
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+
+from dbn.errors import TrainingError
+from dbn.system.files import atomic_path, disk_errors
+
+FORMAT = 1
+SECONDS_BETWEEN_SAVES = 5.0
+
+
+class RunState:
+    """Where a run stands after its last whole epoch.
+
+    Randomness needs no room here: every epoch draws from a generator of its
+    own, seeded by the run's seed and the epoch's number. A run that starts
+    from a checkpoint therefore repeats the bits of the one that was killed.
+
+    Parameters
+    ----------
+    directory : path or None
+        Folder of ``checkpoint.npz`` and ``history.jsonl``, made if need be; None keeps the state in memory only.
+    fingerprint : str
+        Names the settings and the data. A checkpoint of another fingerprint is refused.
+
+    Attributes
+    ----------
+    stage : int
+        The layer that is being pre-trained, or their number while fine-tuning, or that plus one when all is done.
+    epoch : int
+        Epochs of this stage that are finished.
+    values, best_values : list of arrays
+        Parameters after the last epoch, and those with the best validation error so far.
+    numbers : dict
+        What else the loops need to know: best error, patience, why training stopped.
+    history : list of dict
+        One record an epoch, its ``seconds`` being the time since the one before, over all starts of the run.
+
+    Raises
+    ------
+    TrainingError
+        A checkpoint that cannot be read, or that belongs to other settings or data.
+    """
+
+    def __init__(self, directory, fingerprint):
+        self.directory = None if directory is None else Path(directory)
+        self.fingerprint = fingerprint
+        self.stage, self.epoch = 0, 0
+        self.values, self.best_values = [], []
+        self.numbers, self.history = {}, []
+        self._last_save = self._last_epoch = time.monotonic()
+        if self.directory is not None:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            if self.path.exists():
+                self._load()
+
+    @property
+    def path(self):
+        """The checkpoint's file."""
+        return self.directory / "checkpoint.npz"
+
+    def finish_epoch(self, values, **record):
+        """Note the end of an epoch with its parameters and its record for the history; now and then, save."""
+        now = time.monotonic()
+        self.history.append(record | {"seconds": now - self._last_epoch})
+        self._last_epoch = now
+        self.epoch += 1
+        self.values = values
+        if time.monotonic() - self._last_save > SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def next_stage(self):
+        """Go on to the next layer, or to fine-tuning, and save."""
+        self.stage += 1
+        self.epoch = 0
+        self.save()
+
+    def save(self):
+        """Write the state beside its place and rename it into it."""
+        self._last_save = time.monotonic()
+        if self.directory is None:
+            return
+        arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
+        arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
+        state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
+                 "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
+        # the history first: after a kill between the two, the run that goes on writes it again
+        history = self.directory / "history.jsonl"
+        with disk_errors(history), atomic_path(history) as path:
+            path.write_text("".join(json.dumps(record) + "\n" for record in self.history))
+        with disk_errors(self.path), atomic_path(self.path) as path:
+            np.savez(path, state=np.array(json.dumps(state)), **arrays)
+
+    def _load(self):
+        advice = "delete the file to train from the beginning"
+        try:
+            with np.load(self.path, allow_pickle=False) as stored:
+                state = json.loads(stored["state"].item())
+                arrays = {name: stored[name] for name in stored.files if name != "state"}
+            known, fingerprint = state["format"] == FORMAT, state["fingerprint"]
+            if known and len(arrays) != state["n_arrays"]:
+                raise ValueError("arrays are missing")
+            stage, epoch, numbers, history = (state[name] for name in ("stage", "epoch", "numbers", "history"))
+        except Exception as error:  # of damaged bytes: the readers of archives and headers raise a dozen kinds
+            raise TrainingError(f"{self.path}: not a readable checkpoint ({error}); {advice}") from error
+        if not known:
+            raise TrainingError(f"{self.path}: written by another version of this program; {advice}")
+        if fingerprint != self.fingerprint:
+            raise TrainingError(f"{self.path}: belongs to a run with other settings or other data; "
+                                f"choose another folder, or {advice}")
+        self.stage, self.epoch, self.numbers, self.history = stage, epoch, numbers, history
+        self.values = [arrays[f"value_{i}"] for i in range(len(arrays)) if f"value_{i}" in arrays]
+        self.best_values = [arrays[f"best_{i}"] for i in range(len(arrays)) if f"best_{i}" in arrays]

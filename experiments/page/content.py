@@ -1,0 +1,145 @@
+"""What the report says in words: every table and figure, names of columns and steps, differences from the paper."""
+from collections import defaultdict
+from dataclasses import dataclass
+
+from experiments.paper import MAJORMINER_AUTHORS
+from experiments.steps.reporting import value_text
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a script writes, and how the page shows it.
+
+    Attributes
+    ----------
+    name : str
+        Of the script and of its ``<name>.json``.
+    title : str
+        Its part before a colon is the short name.
+    section : str
+        Of the paper.
+    about : str
+        What a reader sees.
+    pictures : tuple of (str, str)
+        File and what it shows, the latter also for readers who cannot see it.
+    datasets : tuple of str
+        That its script takes.
+    """
+
+    name: str
+    title: str
+    section: str
+    about: str
+    pictures: tuple = ()
+    datasets: tuple = ("synthetic", "gtzan", "folder")
+
+    @property
+    def label(self):
+        return self.title.split(":")[0]
+
+
+_CONFUSION = "Confusion matrix of {}: true classes in the rows, the classes given to their test songs in the columns."
+
+_TAGGED = ("synthetic", "majorminer")
+
+# in the paper's order; a script that does not exist yet is left out of the page
+RESULTS = (
+    Result("figure1", "Figure 1: the network", "§3", "The stack of restricted Boltzmann machines, in its real sizes.",
+           (("figure1.png", "The deep belief network as a stack of RBMs, each layer with its number of units."),)),
+    Result("sweep", "Search: hyper-parameters", "§4.1",
+           "Points drawn at random, ranked by the validation error of single frames; test songs were not looked at. "
+           "Shown are the best ten and the paper's own setting.",
+           (("sweep-marginals.png", "Validation frame error of every point against each hyper-parameter, with the "
+             "median of each category and the paper's setting; crosses on top are points without an error."),
+            ("sweep-learning.png", "Validation frame error against the epoch of fine-tuning: the ten best points in "
+             "colour, the paper's setting dashed in black, all others grey."))),
+    Result("table1", "Table 1: the network's training", "§4.1",
+           "Hyper-parameters, training statistics and the accuracy of the network alone: the mean of its frame "
+           "predictions names the song.",
+           (("table1-learning.png", "Learning curves: reconstruction cost of each layer in pre-training; cost and "
+             "validation frame error in fine-tuning, with the epoch whose parameters were kept."),
+            ("table1-confusion.png", _CONFUSION.format("the network alone")))),
+    Result("figure2", "Figure 2: the features in the plane", "§4.1",
+           "t-SNE projections of the inputs, the MFCCs and the activations. The paper says that the hidden layers "
+           "cluster more definitely; the numbers measure it: the share of a frame's nearest neighbours "
+           "that are of its class.",
+           (("figure2.png", "Frames of test songs projected to two dimensions by t-SNE, one panel for each kind of "
+             "features, one colour for each class."),)),
+    Result("table2", "Table 2: single frames", "§5.1.1",
+           "An SVM on single frames of each kind of features; a song takes the vote of its frames.",
+           (("table2-confusion.png", _CONFUSION.format("the best row of Table 2")),)),
+    Result("table3", "Table 3: windows of 5 s", "§5.1.2",
+           "An SVM on mean and variance of the features over windows; a song takes the vote of its windows.",
+           (("table3-confusion.png", _CONFUSION.format("the best row of Table 3")),)),
+    Result("figure3", "Figure 3: accuracy of each tag", "§5.2",
+           "Autotagging with the DBN's and with the MIM features: an SVM for every tag.",
+           (("figure3.png", "Accuracy of each tag with DBN and MIM features, the tag that the DBN knows best on top; "
+             "chance at 0.5, error bars over the folds."),), _TAGGED),
+    Result("table4", "Table 4: autotagging", "§5.2",
+           "Mean accuracy over the tags and its standard error; p is Wilcoxon's signed-rank test over the tags. The "
+           "network learnt nothing from tags. MajorMiner's authors reported "
+           f"{MAJORMINER_AUTHORS:.1%} on 25 tags of their own choice.", (), _TAGGED),
+)
+
+DATASETS = {"synthetic": "the embedded synthetic corpus: ten genres rendered from seeds, no music",
+            "gtzan": "GTZAN (Tzanetakis), the paper's data set",
+            "folder": "a folder with one sub-folder a class; not the paper's data set",
+            "majorminer": "MajorMiner's tags, the paper's data set of §5.2"}
+
+SPLITS = {"class": "50/20/30 % of each class, drawn with the seed",
+          "artist": "50/20/30 % of the songs, no artist in two parts, drawn with the seed",
+          "sturm": "Sturm's, filtered of repeated artists, copies and damaged clips"}
+
+COLUMNS = {"n_test": "songs", "mcnemar_p_vs_mfcc": "p against MFCCs", "gamma": "γ", "accuracies": "of each seed",
+           "neighbour_share_space": "neighbours, original space", "neighbour_share_plane": "neighbours, plane",
+           "other_songs_share_space": "in other songs, original space",
+           "other_songs_share_plane": "in other songs, plane",
+           "standard_error": "standard error", "paper_standard_error": "paper's standard error", "n_tags": "tags",
+           "wilcoxon_p_vs_mim": "p against MIM", "note": "", "tags": "Accuracy of each tag",
+           "recall": "Share of each class's songs that were labelled right (recall)"}
+SHARES = {"accuracies", "neighbour_share_space", "neighbour_share_plane", "other_songs_share_space",
+          "other_songs_share_plane", "standard_error", "paper_standard_error"}
+STEPS = {"sweep": "search", "corpus": "making the corpus", "frames": "DFTs of all frames",
+         "mfcc": "MFCCs of all frames",
+         "scaling": "fitting the scaling", "pretrain": "pre-training", "finetune": "fine-tuning",
+         "figure2": "t-SNE and neighbours", "features": "features of the examples", "test": "test songs",
+         "tagged": "making the tagged clips", "tag_features": "features of the tagged clips",
+         "tag_svms": "SVMs of the tags"}
+
+
+def _chosen(result):
+    winner = result.get("winner_of_search")
+    return "this network was given its values" if winner is None else (
+        f"ours is the best of {winner['n_points']} drawn at random")
+
+
+def deviations(result):
+    """Where the experiment is not, or may not be, the paper's: list of (topic, text)."""
+    unknown = defaultdict(lambda: "unknown")
+    settings = unknown | result.get("settings", {})
+    training = unknown | result.get("settings", {}).get("training", {})
+    patience = training["patience"] or "ten epochs of"
+    return [
+        ("Data set", "The paper's is GTZAN, 1,000 clips of 30 s; here "
+                     f"{DATASETS.get(result.get('dataset'), 'another')}."),
+        ("Split", "The paper's is 50/20/30 % of the songs, drawn we do not know how. Ours: "
+                  f"{SPLITS.get(settings['split'], settings['split'])}; it is kept in seed-<n>/split.csv."),
+        ("Frames", "The paper names no window for the DFT; ours: "
+                   f"{settings['window'] or 'rectangular'}. A frame starts every {settings['hop_length']} samples."),
+        ("Input scaling", f"Not stated; ours: “{settings['scaling']}”, fitted on the training songs alone, with "
+                          f"{training['visible']} visible units."),
+        ("Training", "Minibatch, initial weights and patience are not stated; ours: minibatches of "
+                     f"{training['batch_size']}, the weights of the deeplearning.net tutorials, at least "
+                     f"{patience} minibatches."),
+        ("Hyper-parameters", f"The paper tried about 200 combinations and kept the best; {_chosen(result)}. Table 1 "
+                             "shows the values, and the paper's."),
+        ("MFCCs", f"No details in the paper; ours: {settings['n_mfcc']} coefficients with the zeroth, "
+                  f"{settings['n_mels']} mel bands of {value_text(settings['f_min'])} to "
+                  f"{value_text(settings['f_max'])} Hz, {settings['mfcc_window']} window."),
+        ("SVM", "C and γ are not stated; ours are chosen on the validation songs, never on the test songs, from the "
+                "grids among the settings."),
+        ("Tags", "“The same method as in [16]”, the paper says of its SVMs; ours: a tag holds from "
+                 f"{settings['min_players']} players on, {settings['tag_folds']} folds by artist, as many clips "
+                 "without a tag as with it, C and γ chosen within each SVM's training clips."),
+        ("Software", "Theano then, PyTensor now; hours of training are of another machine and another decade."),
+    ]

@@ -1,0 +1,97 @@
+"""The scaled frames that all points of a search share: one file for each kind of scaling, mapped into memory.
+
+The processes of a search read the same file, so that the system holds its pages once for all of them.
+"""
+import shutil
+
+import numpy as np
+
+from dbn.audio.frames import FrameSet
+from dbn.audio.scaling import Scaling
+from dbn.system.files import atomic_folder, disk_errors, open_rows, write_rows
+
+# the second number of the seed of this draw; see experiments.search.space
+SUBSET = 4
+
+PARTS = ("train", "valid")
+
+
+def chosen_frames(run, limits):
+    """Which frames of each part a search uses: at most so many, drawn once, the same for all points.
+
+    Parameters
+    ----------
+    run : experiments.steps.pipeline.Run
+        Its split and seed.
+    limits : dict of str to int or None
+        The most frames of "train" and of "valid"; None is all.
+
+    Returns
+    -------
+    dict of str to int array
+        Frame numbers within each part, ascending.
+    """
+    rng = np.random.default_rng([run.seed, SUBSET])
+    chosen = {}
+    for part in PARTS:
+        n_frames = run.songs(part).n_frames
+        limit = min(limits[part] or n_frames, n_frames)
+        chosen[part] = np.sort(rng.choice(n_frames, size=limit, replace=False))
+    return chosen
+
+
+def make_inputs(folder, run, kinds, chosen):
+    """Write the scaled frames of each kind that is not there yet.
+
+    A scaling is fitted to all training frames, as for Table 1, and not only to the chosen ones.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        Gets one folder a kind. One process at a time may write there.
+    run : experiments.steps.pipeline.Run
+        Its training and validation songs; test songs are not read.
+    kinds : iterable of str
+        Of :data:`dbn.audio.scaling.KINDS`.
+    chosen : dict of str to int array
+        See :func:`chosen_frames`.
+
+    Raises
+    ------
+    DBNError
+        No room on the disk.
+    """
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in kinds:
+            if not (folder / kind).exists():
+                scaling = Scaling(kind).fit(x for x, _ in run.songs("train").blocks())
+                with atomic_folder(folder / kind) as partial:
+                    for part in PARTS:
+                        frames = run.songs(part, scaling)
+                        write_rows(partial / f"{part}.npy", len(chosen[part]), frames.n_features,
+                                   _rows(frames, chosen[part]))
+                        np.save(partial / f"{part}-labels.npy", frames.labels[chosen[part]])
+
+
+def _rows(frames, chosen):
+    """The chosen frames of a set, in blocks."""
+    start = 0
+    for x, _ in frames.blocks():
+        inside = chosen[np.searchsorted(chosen, start):np.searchsorted(chosen, start + len(x))]
+        yield x[inside - start]
+        start += len(x)
+
+
+def open_inputs(folder, kind):
+    """Training and validation set of one kind of scaling, as :func:`make_inputs` has written them."""
+    def of(part):
+        return FrameSet.from_arrays(open_rows(folder / kind / f"{part}.npy"),
+                                    np.load(folder / kind / f"{part}-labels.npy"))
+
+    return [of(part) for part in PARTS]
+
+
+def remove_inputs(folder):
+    """Give back the room on the disk."""
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,248 @@
+"""What the search found: its ranking, the ten best points beside the paper's own setting, and two pictures (§4.1).
+
+Everything is made from the records that the search has left, one file a point; nothing is trained here and no test
+song is looked at.
+"""
+import json
+import math
+from collections import Counter
+
+from dbn.errors import DBNError
+from dbn.system.files import disk_errors
+from dbn.training.fit import versions
+from experiments.search import pictures as sweep_pictures
+from experiments.steps.options import command
+from experiments.steps.pipeline import Corpora, Run
+from experiments.steps.reporting import corpus_name, markdown_table, table_result, units_text, value_text, write_table
+
+TITLE = "Search: hyper-parameters"
+N_BEST = 10  # points in the table, and in colour among the learning curves
+
+STATUSES = {"finished": "trained to their end", "halved": "stopped early by successive halving",
+            "diverged": "diverged", "failed": "failed"}
+
+# fields of a record that are used here: what the search must write
+FIELDS = ("point", "settings", "status", "stopped", "epochs", "error", "best_error", "best_epoch", "history", "seconds",
+          "n_parameters")
+
+LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
+          "k": "Gibbs steps", "finetune_lr": "fine-tuning rate", "batch_size": "minibatch"}
+
+
+def write(options, folder):
+    """Write ``sweep.json``, ``sweep.md``, ``sweep-marginals.png`` and ``sweep-learning.png`` into the results folder.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.steps.options.parse`.
+    folder : pathlib.Path
+        Of the search: ``plan.json`` and ``points/``. A search that is not finished is reported as far as it has come.
+
+    Returns
+    -------
+    dict
+        What ``sweep.json`` holds: the keys of every table, where ``rows`` are the points, best first (see
+        :func:`ranked`), and those of :func:`summary`.
+
+    Raises
+    ------
+    DBNError
+        No point is there, or a record is damaged.
+    """
+    n_points, points, paper = read_records(folder, options)
+    corpora = Corpora(options)
+    found = summary(n_points, points, paper)
+    result = table_result("sweep", options, corpora, [Run(corpora, options.seed)], found.pop("rows"),
+                          corpora.seconds(), versions()) | found
+    write_table(options.out, result, as_markdown(result))
+    title = f"{corpus_name(options.dataset)}, profile {options.profile_name}, seed {options.seed}"
+    described = [record | {"choices": choices(record["settings"])} for record in ranked(points)]
+    paper = paper and paper | {"choices": choices(paper["settings"])}
+    sweep_pictures.marginals(options.out / "sweep-marginals", described, paper, searched(points), title)
+    sweep_pictures.learning_curves(options.out / "sweep-learning", described, paper, N_BEST, title)
+    return result
+
+
+def read_records(folder, options):
+    """The plan's number of points, the records that are there, and that of the paper's setting.
+
+    Returns
+    -------
+    n_points : int
+        That the search was told to draw.
+    points : list of dict
+        One a point that is done, in the order of their numbers.
+    paper : dict or None
+        The paper's own setting, None while it is not there.
+    """
+    records = {path.stem: _read_record(path) for path in sorted((folder / "points").glob("[!.]*.json"))}
+    paper = records.pop("paper", None)
+    if not records:
+        raise DBNError(f"{folder}: the search has no point yet; begin it with\n  {command('sweep', options.argv)}")
+    return _read(folder / "plan.json")["n_points"], sorted(records.values(), key=lambda record: record["point"]), paper
+
+
+def _read(path):
+    try:
+        with disk_errors(path):
+            return json.loads(path.read_text())
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path, why):
+    return DBNError(f"{path}: is damaged ({why}); delete it and run the search again, which makes it anew")
+
+
+def _read_record(path):
+    record = _read(path)
+    missing = [name for name in FIELDS if not isinstance(record, dict) or name not in record]
+    if missing:
+        raise _damaged(path, f"{', '.join(missing)} not there")
+    error = record["best_error"]
+    if error is not None and not (isinstance(error, (int, float)) and math.isfinite(error)):
+        raise _damaged(path, f"best_error is {error!r}")
+    return record
+
+
+def ranked(points):
+    """The points by validation frame error, the lower number first where it is the same; last those without one."""
+    return sorted(points, key=lambda record: (record["best_error"] is None, record["best_error"] or 0.0,
+                                              record["point"]))
+
+
+def summary(n_points, points, paper):
+    """The ranking and what follows from it.
+
+    Parameters
+    ----------
+    n_points : int
+        That the search was told to draw.
+    points : list of dict
+        Records of the points that are done.
+    paper : dict or None
+        Record of the paper's own setting.
+
+    Returns
+    -------
+    dict
+        ``rows`` (the points, best first, with their ``rank``, None without an error), ``winner`` (the best that was
+        trained to its end, or None), ``paper_setting`` (with ``rank``, the place it would have, and ``distance``, its
+        error minus the winner's), ``n_points``, ``counts`` (points of each status, and ``missing``),
+        ``points_seconds`` (sum over all processes), ``points_an_hour`` (of one process), ``shown`` (the ten best and
+        the paper's setting as a page shows them).
+    """
+    rows = [_row(record, rank if record["best_error"] is not None else None)
+            for rank, record in enumerate(ranked(points), 1)]
+    winner = next((row for row in rows if row["status"] == "finished" and row["rank"]), None)
+    paper_row = paper and _row(paper, _place(paper, points))
+    if paper_row:
+        paper_row["distance"] = (paper_row["best_error"] - winner["best_error"]
+                                 if winner and paper_row["rank"] else None)
+    seconds = sum(record["seconds"] for record in points)
+    statuses = Counter(record["status"] for record in points)
+    return {"rows": rows, "winner": winner, "paper_setting": paper_row, "n_points": n_points,
+            "counts": {**statuses, "missing": n_points - len(points)}, "points_seconds": seconds,
+            "points_an_hour": 3600 * len(points) / seconds if seconds else None,
+            "shown": _shown(rows, paper_row, searched(points))}
+
+
+def _row(record, rank):
+    """A record without its long parts."""
+    return {"rank": rank} | {name: value for name, value in record.items() if name not in ("history", "versions")}
+
+
+def _place(record, points):
+    """The rank of a record that is not among the points; None without an error."""
+    if record["best_error"] is None:
+        return None
+    return 1 + sum(other["best_error"] is not None and other["best_error"] < record["best_error"] for other in points)
+
+
+def _shown(rows, paper_row, names):
+    """The ten best and the paper's setting, with these hyper-parameters: list of dict of column to value."""
+    named = [(str(row["rank"]), row) for row in rows[:N_BEST] if row["rank"]]
+    if paper_row:
+        rank = f"rank {paper_row['rank']}" if paper_row["rank"] else paper_row["status"]
+        named.append((f"the paper's setting ({rank})", paper_row))
+    return [{"name": name, "point": row["point"] if row is not paper_row else None,
+             "frame error": row["best_error"], "epoch": row["best_epoch"],
+             **{name: _rounded(value) for name, value in choices(row["settings"]).items() if name in names},
+             "parameters": f"{row['n_parameters']:,}" if row["n_parameters"] else None,
+             "ended by": row["stopped"] or row["status"], "seconds": round(row["seconds"], 1)} for name, row in named]
+
+
+def _rounded(value):
+    """A drawn rate in three digits, whatever else as it is."""
+    return float(f"{value:.3g}") if isinstance(value, float) else value
+
+
+def choices(settings):
+    """The hyper-parameters of a point as a reader sees them.
+
+    Parameters
+    ----------
+    settings : dict
+        The fields of :class:`dbn.training.settings.TrainingSettings`, and ``scaling``.
+
+    Returns
+    -------
+    dict
+        By what they are called: number of layers, units of each (a text where they differ), how the inputs are
+        scaled and for which kind of units, and the other settings.
+    """
+    others = dict(settings)
+    sizes = others.pop("hidden_layers_sizes")
+    return {"layers": len(sizes), "units a layer": sizes[0] if len(set(sizes)) == 1 else units_text(sizes),
+            "inputs": f"{others.pop('scaling')}, {others.pop('visible')}",
+            **{LABELS.get(name, name): value for name, value in others.items()}}
+
+
+def searched(points):
+    """The names among :func:`choices` that differ between the points: list of str."""
+    chosen = [choices(record["settings"]) for record in points]
+    return [name for name in chosen[0] if len({of_point[name] for of_point in chosen}) > 1]
+
+
+def as_markdown(result):
+    """The ten best points as a table, the paper's setting as its last line, and what became of all points."""
+    shown = result["shown"]
+    columns = [name for name in shown[0] if name != "name"] if shown else []
+    cells = [[row["name"], *("" if row[name] is None else value_text(row[name]) for name in columns)] for row in shown]
+    songs, settings = result["n_songs"], result["settings"]
+    training = _frames_text(settings["sweep_frames"], f"{songs['train']} songs")
+    validation = _frames_text(settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
+    return (f"## {TITLE}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
+            f"{result['n_points']} points drawn at random with seed {result['seed']}, trained on {training} and ranked "
+            f"by their share of wrong frames among {validation}. The {songs['test']} test songs were not looked at.\n\n"
+            f"{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
+
+
+def _frames_text(n_frames, songs):
+    return f"all frames of {songs}" if n_frames is None else f"{n_frames:,} frames, drawn at random, of {songs}"
+
+
+def _remarks(result):
+    """Where the paper's setting stands, how the points ended, how long they took."""
+    paper, winner = result["paper_setting"], result["winner"]
+    remarks = []
+    if winner is None:
+        remarks.append("No point was trained to its end with a validation error: there is no winner.")
+    elif paper and paper["distance"] is not None:
+        side = "above" if paper["distance"] >= 0 else "below"
+        remarks.append(f"The paper's own setting would be number {paper['rank']} of {len(result['rows']) + 1}: its "
+                       f"validation frame error is {abs(paper['distance']):.4f} {side} that of the winner, point "
+                       f"{winner['point']}.")
+    counts = result["counts"]
+    ends = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts.get(status)]
+    remarks.append(f"Of {result['n_points']} points: {', '.join(ends)}"
+                   + (f"; {counts['missing']} not done yet." if counts["missing"] else "."))
+    failed = [row for row in result["rows"] if row["status"] == "failed"]
+    if failed:
+        remarks.append(f"Point {failed[0]['point']} failed with “{failed[0]['error']}”"
+                       + (f", {len(failed) - 1} others are in sweep.json." if failed[1:] else "."))
+    if result["points_an_hour"]:
+        remarks.append(f"Together the points took {result['points_seconds']:,.0f} s: "
+                       f"{result['points_an_hour']:,.0f} points an hour in each process.")
+    return " ".join(remarks)

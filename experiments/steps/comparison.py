@@ -1,0 +1,166 @@
+"""The paper's main claim (§5.1): one kind of SVM on MFCCs and on the learned features, on the same songs.
+
+Tables 2 and 3 differ only in what an SVM's examples are, single frames or windows. A table gives a function of a
+:class:`experiments.steps.pipeline.Run` that returns an :class:`Examples`; everything else stands here.
+"""
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import Callable
+
+import numpy as np
+from tqdm import tqdm
+
+from dbn.evaluation.stats import mcnemar_exact
+from dbn.evaluation.svm import select, vote
+from dbn.system.files import atomic_path
+from dbn.training.fit import versions
+from experiments.steps import pictures
+from experiments.steps.features import FeatureSets, feature_names
+from experiments.steps.pipeline import prepared_runs, read_json
+from experiments.steps.reporting import (accuracy_row, heading, interval_text, markdown_table, mean_text, table_result,
+                                         write_table)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What the SVMs of one run are trained, chosen and tested on, for every feature set by its name.
+
+    Attributes
+    ----------
+    train_x : dict of str to float32 [n, d]
+        Training examples of each feature set; the same frames or windows in all.
+    train_y : str array [n]
+        Their classes.
+    valid_songs : dict of str to list of float32 [n_i, d]
+        Of each feature set, one array a validation song.
+    valid_labels : str array [n_songs]
+        Their classes.
+    test_songs : list of dbn.audio.frames.Song
+        The test songs.
+    of_song : callable
+        Gives for a test song the dict of str to float32 [n_i, d].
+    """
+
+    train_x: dict
+    train_y: np.ndarray
+    valid_songs: dict
+    valid_labels: np.ndarray
+    test_songs: list
+    of_song: Callable
+
+
+def compare(options, table, examples_of, grid, paper_accuracies, title):
+    """Make a table: an SVM for each feature set and seed, pooled songs, the paired test against MFCCs.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.steps.options.parse`.
+    table : str
+        ``"table2"`` or ``"table3"``.
+    examples_of : callable
+        Gives the :class:`Examples` of a run and its :class:`experiments.steps.features.FeatureSets`.
+    grid : dict
+        See :func:`dbn.evaluation.svm.select`.
+    paper_accuracies : dict of str to float
+        By row name.
+    title : str
+        Of the table.
+    """
+    print(f"{title}: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
+    corpora, runs = prepared_runs(options)
+    answers = [_answers(run, table, examples_of, grid, options.jobs) for run in runs]
+    names = feature_names(runs[0].model.n_layers)
+    classes = corpora.corpus.classes
+    rows = [_row(name, answers, classes, paper_accuracies.get(name)) for name in names]
+    seconds = {step: float(np.mean([answer["seconds"][step] for answer in answers]))
+               for step in answers[0]["seconds"]}
+    result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, versions())
+    result["selection"] = [{"seed": run.seed, **{name: answer["rows"][name]["log"] for name in names}}
+                           for run, answer in zip(runs, answers)]
+    write_table(options.out, result, _markdown(result, title))
+    _draw(options, table, rows, answers, classes, title)
+
+
+def _answers(run, table, examples_of, grid, jobs):
+    """What the SVMs of one run say of its test songs; kept on disk, so that a killed comparison goes on.
+
+    Returns
+    -------
+    dict
+        ``true`` (list of str), ``seconds`` and ``rows``: for each feature set ``predicted`` (list of str), ``C``,
+        ``gamma``, ``log``.
+    """
+    depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid]
+    key = hashlib.sha256(json.dumps(depends_on, default=str).encode()).hexdigest()[:12]
+    path = run.folder / f"{table}-{key}.json"
+    answers = read_json(path, {"rows": {}, "seconds": {}})
+    names = feature_names(run.model.n_layers)
+    if all(name in answers["rows"] for name in names):
+        return answers
+    started = time.monotonic()
+    examples = examples_of(run, FeatureSets(run))
+    answers["seconds"]["features"] = time.monotonic() - started
+    answers["true"] = [run.corpora.corpus.classes[song.label] for song in examples.test_songs]
+    for name in names:
+        if name in answers["rows"]:
+            continue
+        started = time.monotonic()
+        svm, log = select(examples.train_x[name], examples.train_y, examples.valid_songs[name],
+                          examples.valid_labels, grid, jobs=jobs)
+        chosen = time.monotonic()
+        songs = tqdm(examples.test_songs, desc=f"{name}, test songs", unit=" songs", disable=None)
+        predicted = [str(vote(svm.predict(examples.of_song(song)[name]))) for song in songs]
+        answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "log": log}
+        for step, seconds in (("SVM training and choice", chosen - started), ("test", time.monotonic() - chosen)):
+            answers["seconds"][step] = answers["seconds"].get(step, 0.0) + seconds
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(answers))
+    return answers
+
+
+def _pooled(answers, name):
+    """True and predicted classes of all runs' test songs: two str arrays."""
+    return (np.concatenate([answer["true"] for answer in answers]),
+            np.concatenate([answer["rows"][name]["predicted"] for answer in answers]))
+
+
+def _row(name, answers, classes, paper_accuracy):
+    true, predicted = _pooled(answers, name)
+    row = accuracy_row(name, true == predicted, paper_accuracy)
+    row["mcnemar_p_vs_mfcc"] = None
+    if name != "MFCCs":
+        row["mcnemar_p_vs_mfcc"] = mcnemar_exact(true == predicted, true == _pooled(answers, "MFCCs")[1])
+    row["accuracies"] = [float(np.mean(np.array(answer["true"]) == np.array(answer["rows"][name]["predicted"])))
+                         for answer in answers]
+    row["recall"] = {label: float((predicted == label)[true == label].mean()) for label in classes
+                     if (true == label).any()}
+    for value in ("C", "gamma"):
+        chosen = [answer["rows"][name][value] for answer in answers]
+        row[value] = chosen if len(chosen) > 1 else chosen[0]
+    return row
+
+
+def _markdown(result, title):
+    rows = [[row["name"], interval_text(row),
+             "" if row["mcnemar_p_vs_mfcc"] is None else f"{row['mcnemar_p_vs_mfcc']:.2g}",
+             mean_text(row["C"]), mean_text(row["gamma"]), "" if row["paper"] is None else f"{row['paper']:.3f}"]
+            for row in result["rows"]]
+    table = markdown_table(["", "ours", "p against MFCCs", "C", "gamma", "paper (GTZAN)"], rows)
+    classes = list(result["rows"][0]["recall"])
+    recall = markdown_table(["recall", *classes], [[row["name"], *(f"{row['recall'][label]:.2f}" for label in classes)]
+                                                   for row in result["rows"]])
+    return (f"{heading(result, title)} p is McNemar's exact test on the same songs; C and gamma were chosen on the "
+            f"validation songs{' (their means over the seeds)' if result['repeats'] > 1 else ''}.\n\n"
+            f"{table}\n\n{recall}")
+
+
+def _draw(options, table, rows, answers, classes, title):
+    best = max(rows, key=lambda row: row["accuracy"])["name"]
+    true, predicted = _pooled(answers, best)
+    number = {label: i for i, label in enumerate(classes)}
+    pictures.confusion_matrix(options.out / f"{table}-confusion", [number[label] for label in true],
+                              [number[label] for label in predicted], classes,
+                              f"{title}\nbest row: {best}, {options.dataset}")

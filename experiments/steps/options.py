@@ -1,0 +1,135 @@
+"""The options that all scripts share, and how a script ends."""
+import argparse
+import shlex
+import sys
+import warnings
+from dataclasses import fields, replace
+from pathlib import Path
+
+from dbn.cli.options import add_options, checked_jobs
+from dbn.errors import DBNError
+from dbn.training.settings import TrainingSettings
+from experiments.profiles import PROFILES, Profile
+from experiments.steps.winner import OF_PROFILE, TAKEN, read_winner
+
+STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
+
+DATASETS = ("synthetic", "gtzan", "folder", "majorminer")
+
+# fields of a profile that are not options of their own
+_NO_OPTIONS = ("training", "split", "corpus_seed")
+
+
+def _path(text):
+    return Path(text).expanduser()
+
+
+def parse(description, argv=None, own_options=None):
+    """Read a script's command line.
+
+    Parameters
+    ----------
+    description : str
+        First line of its help.
+    argv : list of str, optional
+        Instead of the process's own arguments.
+    own_options : dict of str to dict, optional
+        Options of this script alone: the keyword arguments of ``ArgumentParser.add_argument``.
+
+    Returns
+    -------
+    argparse.Namespace
+        ``dataset``, ``root``, ``seed``, ``repeats``, ``jobs``, ``out`` (a path), ``split`` and ``profile``, a
+        :class:`experiments.profiles.Profile` with the changes that were asked for, among them the search's winner;
+        ``profile_name``; ``winner``, what :func:`experiments.steps.winner.read_winner` says about the latter, or None;
+        ``argv``, the arguments as they were given.
+    """
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
+    parser.add_argument("--root", type=_path, help="the corpus's folder (gtzan, folder, majorminer)")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="demo", help="how large the experiment is")
+    parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
+    parser.add_argument("--repeats", type=int, default=1, help="seeds to run, from --seed on; their songs are pooled")
+    parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one a core")
+    parser.add_argument("--out", type=_path, help="where results go (default: results/<dataset>-<profile>)")
+    parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
+                                        "(default: the profile's)")
+    parser.add_argument("--from-sweep", action="store_true",
+                        help="the network has the settings that won the search (sweep.json in --out), trained for as "
+                             "many epochs as the profile says")
+    for name, arguments in (own_options or {}).items():
+        parser.add_argument(name, **arguments)
+    add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
+                _NO_OPTIONS)
+    add_options(parser.add_argument_group("changes to the profile's training (see dbn/training/settings.py)"),
+                TrainingSettings, ("seed",))
+    argv = sys.argv[1:] if argv is None else argv
+    options = parser.parse_args(argv)
+    options.argv = list(argv)
+    return _with_profile(options)
+
+
+def command(script, argv):
+    """The line to copy into a shell that runs ``experiments/<script>.py`` with these arguments."""
+    return shlex.join(["python", "-m", f"experiments.{script}", *argv])
+
+
+def _with_profile(options):
+    """The namespace with the chosen profile, changed as asked, and what else follows from the options."""
+    given = vars(options)
+    training = {field.name: given.pop(field.name) for field in fields(TrainingSettings)
+                if field.name != "seed" and field.name in given}
+    changes = {field.name: given.pop(field.name) for field in fields(Profile)
+               if field.name not in _NO_OPTIONS and field.name in given}
+    options.profile_name = options.profile
+    profile = PROFILES[options.profile_name]
+    if options.split:
+        changes["split"] = options.split
+    options.profile = replace(profile, **changes, training=replace(profile.training, **training))
+    if options.out is None:
+        options.out = Path("results") / f"{options.dataset}-{options.profile_name}"
+    _check(options)
+    options.jobs = checked_jobs(options.jobs)
+    options.winner = _take_winner(options, {*training, *changes}) if options.from_sweep else None
+    return options
+
+
+def _take_winner(options, given):
+    """Put the search's winner into the profile; what :func:`experiments.steps.winner.read_winner` says about it."""
+    for name in TAKEN:
+        if name in given:
+            raise DBNError(f"--from-sweep and --{name.replace('_', '-')} both say what the network is: give one")
+    run = {"dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
+           "repeats": options.repeats} | {name: getattr(options.profile, name) for name in OF_PROFILE}
+    search = command("sweep", [argument for argument in options.argv if argument != "--from-sweep"])
+    settings, about = read_winner(options.out, search, run)
+    scaling = settings.pop("scaling")
+    options.profile = replace(options.profile, scaling=scaling, training=replace(options.profile.training, **settings))
+    return about
+
+
+def _check(options):
+    if options.dataset != "synthetic" and options.root is None:
+        raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
+    if options.dataset == "synthetic" and options.root is not None:
+        raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
+    for name, least in (("repeats", 1), ("seed", 0)):
+        if getattr(options, name) < least:
+            raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
+
+
+def run_script(main, argv=None):
+    """Run a script's `main(argv)` and end the process: 0, or 2 and one message for what the user can put right."""
+    warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    try:
+        main(argv)
+    except DBNError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:  # of the disk or the system: full, not permitted, not there
+        print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print(STOPPED, file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,86 @@
+"""The pictures beside the tables: confusion matrices and learning curves."""
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt  # noqa: E402 - the backend is chosen first
+import numpy as np  # noqa: E402
+
+from dbn.system.files import atomic_path  # noqa: E402
+
+
+def save(figure, path, formats=(".png",)):
+    """Write a figure at `path` (without suffix) in each format, each beside its place first, and close it."""
+    for suffix in formats:
+        with atomic_path(path.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, dpi=150, bbox_inches="tight")
+    plt.close(figure)
+
+
+def confusion_matrix(path, true, predicted, classes, title):
+    """Songs of each class (rows) by the class they were given (columns).
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Without suffix; a PNG is written.
+    true, predicted : int arrays [n_songs]
+        Class numbers.
+    classes : sequence of str
+        Names of the classes.
+    title : str
+        What the picture shows.
+    """
+    counts = np.zeros((len(classes), len(classes)), dtype=int)
+    np.add.at(counts, (true, predicted), 1)
+    size = 1.6 + 0.42 * len(classes)
+    figure, axes = plt.subplots(figsize=(size, size))
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), count in np.ndenumerate(counts):
+        if count:
+            axes.text(column, row, count, ha="center", va="center", fontsize=8,
+                      color="white" if shares[row, column] > 0.5 else "black")
+    axes.set_xticks(range(len(classes)), classes, rotation=45, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("given")
+    axes.set_ylabel("true")
+    axes.set_title(title, fontsize=10)
+    save(figure, path)
+
+
+def learning_curves(path, history, title):
+    """Pre-training's reconstruction cost of each layer, and fine-tuning's cost and validation error.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Without suffix; a PNG is written.
+    history : list of dict
+        See :class:`dbn.training.loops.TrainingResult`.
+    title : str
+        What the picture shows.
+    """
+    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(10, 3), layout="constrained")
+    layers = sorted({record["layer"] for record in history if record["stage"] == "pretrain"})
+    for layer in layers:
+        records = [record for record in history if record.get("layer") == layer]
+        left.plot([record["epoch"] for record in records], [-record["cost"] for record in records], marker="o",
+                  markersize=3, label=f"layer {layer}")
+    if layers:
+        left.legend(fontsize=8)
+    left.set(title="pre-training", xlabel="epoch", ylabel="reconstruction cost (nats a frame)")
+    tuned = [record for record in history if record["stage"] == "finetune"]
+    epochs = [record["epoch"] for record in tuned]
+    middle.plot(epochs, [record["cost"] for record in tuned], color="tab:green")
+    middle.set(title="fine-tuning", xlabel="epoch", ylabel="training cost")
+    errors = [record["valid_error"] for record in tuned]
+    right.plot(epochs, errors, color="tab:red")
+    if errors:
+        best = int(np.argmin(errors))
+        right.plot(epochs[best], errors[best], "o", color="black", markersize=4,
+                   label=f"best: {errors[best]:.3f}, epoch {epochs[best]}")
+        right.legend(fontsize=8)
+    right.set(title="early stopping", xlabel="epoch", ylabel="validation frame error")
+    figure.suptitle(title, fontsize=10)
+    save(figure, path)

@@ -1,0 +1,205 @@
+"""The steps that the tables share, each of them kept on disk and made only once.
+
+Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores) and, for each seed,
+``seed-<n>/`` with the split and one folder a trained network, named by all that it depends on.
+"""
+import hashlib
+import json
+import sys
+import time
+import warnings
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+
+from joblib import Parallel, delayed, parallel_config
+
+from dbn.audio.frames import FrameSet, FrameStore
+from dbn.datasets import folder, gtzan, identical, splits, synthetic
+from dbn.errors import DatasetError
+from dbn.system.files import atomic_path
+from dbn.system.interrupts import ended_by_interrupt
+from dbn.trained.model import load_model, save_model
+from dbn.training.fit import fit_model, label_songs
+from experiments.steps.options import STOPPED
+
+
+class Corpora:
+    """The corpus of a run and its frames, the same for every seed.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.steps.options.parse`.
+    """
+
+    def __init__(self, options):
+        self.options = options
+        self.profile = options.profile
+        self.out = options.out
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def corpus(self):
+        """The :class:`dbn.datasets.Corpus`; the synthetic one is made if it is not there."""
+        options, profile = self.options, self.profile
+        if options.dataset == "gtzan":
+            return gtzan.load(options.root)
+        if options.dataset == "folder":
+            return folder.load(options.root)
+        if options.dataset == "majorminer":
+            raise DatasetError("--dataset majorminer has tags and no genres: it is for table4 and figure3 alone")
+        with self.timed("corpus"):
+            return synthetic.generate(self.out / "corpus", clips_per_genre=profile.clips_per_genre,
+                                      seconds=profile.clip_seconds, seed=profile.corpus_seed, jobs=options.jobs)
+
+    @cached_property
+    def frame_settings(self):
+        """What the frames depend on beside the audio: a dict."""
+        profile = self.profile
+        return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
+                "hop_length": profile.hop_length, "window": profile.window}
+
+    @cached_property
+    def store(self):
+        """The :class:`dbn.audio.frames.FrameStore` of the corpus."""
+        corpus = self.corpus
+        with self.timed("frames"):
+            return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
+
+    def timed(self, step):
+        """Context manager: keep the time of a step in ``seconds.json``, unless an earlier run did the work."""
+        return _Timed(self.out / "seconds.json", step)
+
+    def seconds(self):
+        """What :meth:`timed` has kept: a dict."""
+        return read_json(self.out / "seconds.json", {})
+
+
+class _Timed:
+    """Keeps the longest time that a step took: later runs only open what the first one made."""
+
+    def __init__(self, path, step):
+        self.path, self.step = path, step
+
+    def __enter__(self):
+        self.started = time.monotonic()
+
+    def __exit__(self, kind, *_):
+        if kind is None:
+            seconds = read_json(self.path, {})
+            seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
+            with atomic_path(self.path) as path:
+                path.write_text(json.dumps(seconds))
+
+
+def read_json(path, default):
+    """What a JSON file holds, or `default` where there is none that can be read."""
+    try:
+        return json.loads(Path(path).read_text())
+    except (OSError, ValueError):
+        return default
+
+
+class Run:
+    """One seed of an experiment: its split, its network, its songs.
+
+    Parameters
+    ----------
+    corpora : Corpora
+        The corpus and its frames.
+    seed : int
+        Of the split and of the training.
+    """
+
+    def __init__(self, corpora, seed):
+        self.corpora = corpora
+        self.seed = seed
+        self.profile = corpora.profile
+        self.settings = replace(self.profile.training, seed=seed)
+        self.folder = corpora.out / f"seed-{seed}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def split(self):
+        """The :class:`dbn.datasets.splits.Split`, written to ``split.csv``; unreadable songs are still in it."""
+        tracks, how = self.corpora.corpus.tracks, self.profile.split
+        if how == "class":
+            split = splits.split_by_class(tracks, self.seed)
+        elif how == "artist":
+            split = splits.split_by_artist(tracks, self.seed)
+        elif how == "sturm":
+            split = splits.sturm_split(tracks)
+        elif Path(how).is_file():
+            split = splits.read_split(how, tracks)
+        else:
+            raise DatasetError(f"--split is {how!r}: neither class, artist or sturm, nor a file")
+        for part in ("train", "valid", "test"):
+            if not getattr(split, part):
+                raise DatasetError(f"the split {how!r} has no {part} songs; choose another --split, or add songs")
+        splits.warn_identical(split, identical.identical_files(tracks))
+        splits.write_split(split, self.folder / "split.csv")
+        return split
+
+    def songs(self, part, scaling=None):
+        """The frames of one part of the split, ``"train"``, ``"valid"`` or ``"test"``: a FrameSet."""
+        return FrameSet.from_store(self.corpora.store, getattr(self.split, part), scaling)
+
+    @cached_property
+    def network_folder(self):
+        """Where this network is kept; the name covers the frames, the split and every option of the training."""
+        split = [getattr(self.split, part) for part in ("train", "valid")]
+        depends_on = [self.corpora.store.key, split, self.profile.scaling, asdict(self.settings)]
+        return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"
+
+    @cached_property
+    def model(self):
+        """The trained :class:`dbn.trained.model.Model`; a run that was killed goes on from its checkpoint."""
+        path = self.network_folder / "model.npz"
+        if path.exists():
+            return load_model(path)
+        about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
+                 "split": self.profile.split}
+        model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
+                          data_key=self.network_folder.name, about=about)
+        save_model(path, model)
+        return model
+
+    @cached_property
+    def test_predictions(self):
+        """The network's answer for every test song, see :func:`dbn.training.fit.label_songs`."""
+        return label_songs(self.model, self.songs("test"))
+
+    def n_songs(self):
+        """Songs of each part that could be read: a dict."""
+        return {part: self.songs(part).n_segments for part in ("train", "valid", "test")}
+
+
+def prepared_runs(options):
+    """The corpus and the runs of all seeds, their networks trained, `--jobs` of them at a time.
+
+    Returns
+    -------
+    corpora : Corpora
+    runs : list of Run
+    """
+    corpora = Corpora(options)
+    runs = [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
+    for run in runs:
+        run.split  # a split that cannot be drawn is said before hours of training
+    corpora.store  # made here, with all processes, not by each worker
+    if len(runs) == 1 and "ipykernel" not in sys.modules:  # in a notebook Ctrl-C must not end the kernel
+        with ended_by_interrupt(STOPPED):
+            runs[0].model
+    if len(runs) > 1:
+        with parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
+            # a worker that has grown is replaced before its next seed, which is no cause for alarm
+            warnings.filterwarnings("ignore", "A worker stopped")
+            Parallel(n_jobs=min(len(runs), options.jobs))(
+                delayed(_train)(options, run.seed) for run in runs)
+    return corpora, runs
+
+
+def _train(options, seed):
+    """Train one seed's network in a worker, which leaves it on the disk."""
+    Run(Corpora(options), seed).model

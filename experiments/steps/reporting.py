@@ -1,0 +1,148 @@
+"""From rows to the files a reader opens: JSON, Markdown, and the lines printed on the terminal."""
+import json
+import platform
+from dataclasses import asdict
+from datetime import datetime, timezone
+from pathlib import Path
+
+import numpy as np
+from joblib import cpu_count
+
+from dbn.evaluation.stats import wilson_interval
+from dbn.system.files import atomic_path
+from experiments.steps.options import command
+
+SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
+                  "not comparable with the paper's numbers.")
+
+
+def accuracy_row(name, correct, paper=None):
+    """The part of a row that every accuracy has.
+
+    Parameters
+    ----------
+    name : str
+        The paper's name of the row.
+    correct : bool array [n_songs]
+        Which songs were labelled right.
+    paper : float, optional
+        The paper's accuracy.
+
+    Returns
+    -------
+    dict
+        ``name``, ``accuracy``, ``ci95`` (Wilson interval), ``n_test``, ``paper``.
+    """
+    n_correct, n = int(correct.sum()), len(correct)
+    return {"name": name, "accuracy": n_correct / n, "ci95": list(wilson_interval(n_correct, n)), "n_test": n,
+            "paper": paper}
+
+
+def interval_text(row):
+    """"0.741 [0.639, 0.822]" of an :func:`accuracy_row`."""
+    return f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
+
+
+def mean_text(value):
+    """A number, or the mean of a list of them, in four digits."""
+    return f"{np.mean(value):.4g}"
+
+
+def table_result(table, options, corpora, runs, rows, seconds, versions):
+    """What the JSON of a table of genres holds: see :func:`result_of`."""
+    return result_of(table, options, runs[0].n_songs(), rows, seconds, versions, corpora.store.skipped)
+
+
+def result_of(table, options, n_songs, rows, seconds, versions, skipped):
+    """What every table's JSON holds, a dict: its rows, all options, the songs, how, when and where it was made."""
+    return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
+            "repeats": options.repeats, "n_songs": n_songs, "rows": rows,
+            "settings": asdict(options.profile), "winner_of_search": options.winner, "seconds": seconds,
+            "versions": versions,
+            "skipped": [{"file": file, "why": why} for file, why in skipped],
+            "command": command(table, options.argv),
+            "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
+
+
+def machine():
+    """What computed: a dict of ``cpu``, ``cores`` (that this process may use) and ``system``."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:  # not Linux
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return {"cpu": models[0] if models else platform.processor() or platform.machine(), "cores": cpu_count(),
+            "system": platform.platform()}
+
+
+def corpus_name(dataset):
+    """A data set's name in a heading, which says so where it is synthetic."""
+    return "synthetic corpus" if dataset == "synthetic" else dataset
+
+
+def heading(result, title):
+    """Title, corpus, number of songs and seeds of a table in Markdown."""
+    songs = result["n_songs"]
+    seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
+        f"{result['repeats']} seeds from {result['seed']} on, their test songs pooled, other values are means")
+    return (f"## {title}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
+            f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
+            f"Accuracy with its 95 % Wilson interval.{network_text(result)}")
+
+
+def network_text(result):
+    """A sentence about the network if its settings won a search, else ""; for every table and figure of it."""
+    winner = result["winner_of_search"]
+    return "" if winner is None else (
+        f" The network's settings are those of point {winner['point']}, which won the search among "
+        f"{winner['n_points']} points with a validation frame error of {winner['best_error']:.4f}.")
+
+
+def value_text(value):
+    """A number of any size, or a text, as a table shows it; "none" for None."""
+    if value is None:
+        return "none"
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value >= 1000 or value.is_integer() else f"{value:.4g}"
+    return str(value)
+
+
+def units_text(sizes):
+    """"50" for equal layers, else "100-50-25"."""
+    return str(sizes[0]) if len(set(sizes)) == 1 else "-".join(str(size) for size in sizes)
+
+
+def markdown_table(header, rows):
+    """A Markdown table of texts whose columns also line up as plain text."""
+    cells = [[str(cell) for cell in row] for row in [header, *rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+
+    def line(row):
+        return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths)) + " |"
+
+    return "\n".join([line(cells[0]), "|" + "|".join("-" * (width + 2) for width in widths) + "|",
+                      *(line(row) for row in cells[1:])])
+
+
+def write_table(out, result, text):
+    """Write ``<table>.json`` and ``<table>.md`` into the folder `out`, and print the latter.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        The run's folder.
+    result : dict
+        With the keys ``table``, ``dataset``, ``profile``, ``seed``, ``n_songs``, ``rows``,
+        ``settings``, ``seconds``, ``versions``, ``skipped``; see :func:`table_result`.
+    text : str
+        The table in Markdown with its heading.
+    """
+    if result["dataset"] == "synthetic":
+        text += f"\n\n{SYNTHETIC_NOTE}"
+    if result["skipped"]:
+        text += f"\n\nLeft out, {len(result['skipped'])} file(s):\n\n" + "\n".join(
+            f"- {entry['file']}: {entry['why']}" for entry in result["skipped"])
+    for suffix, content in ((".json", json.dumps(result, indent=1)), (".md", text)):
+        with atomic_path(out / f"{result['table']}{suffix}") as path:
+            path.write_text(content + "\n")
+    print(f"\n{text}\n\nwritten: {out / result['table']}.md and .json")

@@ -1,0 +1,187 @@
+"""The autotagging experiment behind Table 4 and Figure 3 (§5.2): tagged clips, their features, an SVM for every tag.
+
+The network is one that was trained on genres, unchanged; it learns nothing from tags. Everything is kept under
+``<out>/tagging/``, named by all that it depends on.
+"""
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from dbn.datasets import majorminer, synthetic
+from dbn.errors import DBNError
+from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
+from dbn.system.files import atomic_path
+from dbn.trained.model import load_model
+from experiments.steps.options import parse
+from experiments.steps.pipeline import Corpora, Run
+from experiments.tagging.features import ROWS, Clips, clip_features
+
+TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
+AT_LEAST = {"n_tagged_clips": 1, "min_players": 1, "n_tags": 1, "tag_folds": 2, "min_tagged_clips": 1}  # of a profile
+
+
+def parse_tagging(description, argv=None):
+    """The command line of a script of this experiment, with ``--model`` beside the options of all scripts.
+
+    Returns
+    -------
+    argparse.Namespace
+        See :func:`experiments.steps.options.parse`; ``model`` is a path or None.
+    """
+    model = {"type": Path, "help": "a trained network, the model.npz of a Table 1 (default: the one in --out, trained "
+                                   "if it is not there; majorminer needs one)"}
+    options = parse(description, argv, {"--model": model})
+    if options.model is not None and options.winner:
+        raise DBNError("--model and --from-sweep both say what the network is: give one of them")
+    options.repeats = 1  # its error is over the tags, not over seeds
+    return options
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What Table 4 and Figure 3 show.
+
+    Attributes
+    ----------
+    options : argparse.Namespace
+        Its profile has the frames' settings of the network.
+    clips : Clips
+    results : dict of str to dbn.evaluation.autotag.TagResults
+        For each of `ROWS`, on the same draws.
+    network : dict
+        ``path``, and ``dataset`` and ``best_error`` (validation error of frames) of its training.
+    model : dbn.trained.model.Model
+        The network itself.
+    seconds : dict of str to float
+        Of every step.
+    """
+
+    options: object
+    clips: Clips
+    results: dict
+    network: dict
+    model: object
+    seconds: dict
+
+
+def run_experiment(options):
+    """Make whatever is missing of the experiment.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`parse_tagging`.
+
+    Returns
+    -------
+    Experiment
+
+    Raises
+    ------
+    DBNError
+        No network, no list of tags, no usable audio, a setting out of range.
+    """
+    if options.dataset not in ("synthetic", "majorminer"):
+        raise DBNError(f"--dataset {options.dataset} has no tags: autotagging is for synthetic and majorminer")
+    for name, least in AT_LEAST.items():
+        if getattr(options.profile, name) < least:
+            raise DBNError(f"--{name.replace('_', '-')} is {getattr(options.profile, name)}: give an integer of at "
+                           f"least {least}")
+    corpora = Corpora(options)
+    path, model = find_network(options, corpora)
+    # every row's frames are those that the network was trained on
+    options.profile = replace(options.profile, **model.frame_settings)
+    folder = options.out / "tagging"
+    folder.mkdir(exist_ok=True)
+    with corpora.timed("tagged"):
+        corpus = tagged_corpus(options)
+    with corpora.timed("tag_features"):
+        clips = clip_features(corpus, model, options.profile, folder, options.jobs)
+    results, seconds = {}, 0.0
+    for name in ROWS:
+        results[name], taken = tag_results(name, clips, options, folder)
+        seconds += taken
+    network = {"path": str(path), "dataset": model.about.get("dataset", "unknown corpus"),
+               "best_error": model.about.get("best_error")}
+    steps = ("tagged", "tag_features")
+    return Experiment(options, clips, results, network, model,
+                      {step: corpora.seconds()[step] for step in steps} | {"tag_svms": seconds})
+
+
+def find_network(options, corpora):
+    """The network's path and :class:`dbn.trained.model.Model`: ``--model``, or that of Table 1 in the same folder."""
+    if options.model is not None:
+        return options.model, load_model(options.model)
+    if options.dataset == "majorminer":
+        raise DBNError("--model is missing: MajorMiner has no genres to train the network on. Train one first, such as "
+                       "with\n  python -m experiments.table1 --dataset gtzan --root data/gtzan --profile paper\n"
+                       "and name the file that it leaves: --model results/gtzan-paper/seed-0/dbn-.../model.npz")
+    run = Run(corpora, options.seed)
+    return run.network_folder / "model.npz", run.model
+
+
+def tagged_corpus(options):
+    """The clips and their tags: a :class:`dbn.datasets.majorminer.TagCorpus`; synthetic ones are made if need be."""
+    profile = options.profile
+    if options.dataset == "synthetic":
+        path = synthetic.generate_tagged(options.out / "tagged", profile.n_tagged_clips, profile.tagged_seconds,
+                                         profile.corpus_seed, jobs=options.jobs)
+    else:
+        path = options.root / TAGS_FILE
+    return majorminer.load(path, path.parent / AUDIO_FOLDER, profile.min_players, profile.n_tags)
+
+
+def tag_results(name, clips, options, folder):
+    """Accuracies of the SVMs of one row, made once and kept in `folder`.
+
+    Every row has the same folds, by artist, and the same draws. Clips of unknown artists count as one artist's where
+    they are from the same album.
+
+    Parameters
+    ----------
+    name : str
+        One of `ROWS`.
+    clips : experiments.tagging.features.Clips
+        Clips, tags, features.
+    options : argparse.Namespace
+        Profile, seed and number of processes.
+    folder : pathlib.Path
+        Where they are kept.
+
+    Returns
+    -------
+    results : dbn.evaluation.autotag.TagResults
+    seconds : float
+        That it took.
+    """
+    profile, features = options.profile, clips.features[name]
+    tags, groups = tags_and_groups(clips)
+    settings = {"n_folds": profile.tag_folds, "seed": options.seed, **svm_grid(features, profile),
+                "min_clips": profile.min_tagged_clips}
+    ids = [clips.corpus.clips[number].id for number in clips.used]
+    depends_on = [name, clips.key, ids, groups, clips.corpus.tags, tags.tolist(), settings]
+    path = folder / f"svms-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.json"
+    if not path.exists():
+        started = time.monotonic()
+        results = evaluate_tags(features, tags, groups, names=clips.corpus.tags, jobs=options.jobs, **settings)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(asdict(results) | {"seconds": time.monotonic() - started}))
+    try:
+        kept = json.loads(path.read_text())
+        scores = tuple(TagScore(**score) for score in kept["scores"])
+        return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
+
+
+def tags_and_groups(clips):
+    """Of the used clips, the tags, bool [n, n_tags], and the artists by which they are divided, a list of str."""
+    about = [clips.corpus.clips[number] for number in clips.used]
+    return clips.corpus.matrix[clips.used], [(clip.artist or clip.album).casefold() for clip in about]
+
+
+def svm_grid(features, profile):
+    """The values of C and gamma of a row's SVMs: a dict, for :func:`dbn.evaluation.autotag.evaluate_tags`."""
+    return {"C": profile.tag_C, "gamma": [gamma / features[0].shape[1] for gamma in profile.tag_gamma]}

@@ -1,0 +1,172 @@
+"""Features of the tagged clips (§5.2): the network's, its rival's, and three of our own beside them."""
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from joblib import Parallel, delayed, parallel_config
+from tqdm import tqdm
+
+from dbn.audio import dft_magnitudes, load_audio
+from dbn.datasets.majorminer import TagCorpus
+from dbn.errors import AudioError, DBNError
+from dbn.features.aggregate import aggregate
+from dbn.features.mfcc import mfcc
+from dbn.features.mim import temporal_features, timbral_features
+from dbn.system.files import atomic_path
+from experiments.steps.features import mfcc_settings
+
+# The rows of Table 4: the paper's two, and what its MIM features owe to which half, and windows of plain MFCCs.
+DBN, MIM, TIMBRAL, TEMPORAL, MFCCS = ROWS = ("DBN", "MIM", "MIM, timbral half", "MIM, temporal half", "MFCCs")
+
+
+@dataclass(frozen=True)
+class Clips:
+    """The clips that can be used, and their features.
+
+    Attributes
+    ----------
+    corpus : dbn.datasets.majorminer.TagCorpus
+        All clips and tags.
+    used : int array [n]
+        Numbers of the clips whose audio could be used.
+    features : dict of str to list of float32 [n_windows, d]
+        For each of `ROWS`, the windows of every used clip; of the MIM features and their halves, one a clip.
+    skipped : list of (str, str)
+        ``(file, why)`` of audio that could not be used.
+    key : str
+        Stands for the clips, the network and all settings of the features.
+    """
+
+    corpus: TagCorpus
+    used: np.ndarray
+    features: dict
+    skipped: list
+    key: str
+
+
+def clip_features(corpus, model, profile, folder, jobs=1):
+    """The features of all clips that have audio, made once and kept in `folder`.
+
+    Parameters
+    ----------
+    corpus : dbn.datasets.majorminer.TagCorpus
+        Clips and tags.
+    model : dbn.trained.model.Model
+        The network.
+    profile : experiments.profiles.Profile
+        With the frames' settings of the network.
+    folder : pathlib.Path
+        Where they are kept.
+    jobs : int
+        Number of processes.
+
+    Returns
+    -------
+    Clips
+
+    Raises
+    ------
+    DBNError
+        No clip has audio that can be used.
+    """
+    there = [number for number, clip in enumerate(corpus.clips) if clip.path]
+    if not there:
+        raise DBNError(f"none of the {len(corpus.clips)} clips has audio: put it into the folder audio/ beside "
+                       "clips.tsv, each file named by its clip's id; see data/README.md")
+    files = [corpus.clips[number].path for number in there]
+    key = _key(files, model, profile)
+    path = folder / f"features-{key}.npz"
+    if not path.exists():
+        _write(path, _of_all(files, model, profile, jobs))
+    features, reasons = _read(path)
+    skipped = [(str(file), why) for file, why in zip(files, reasons) if why]
+    if not features:
+        raise DBNError(f"none of the {len(files)} audio files can be used; the first: {': '.join(skipped[0])}")
+    used = np.array([number for number, why in zip(there, reasons) if not why])
+    return Clips(corpus, used, features, skipped, key)
+
+
+def features_of(file, model, profile):
+    """The feature sets of one clip.
+
+    Parameters
+    ----------
+    file : path
+        Audio.
+    model : dbn.trained.model.Model
+        The network, whose activations of all layers side by side are aggregated over windows, as in Table 3.
+    profile : experiments.profiles.Profile
+        With the frames' settings of the network.
+
+    Returns
+    -------
+    dict of str to float32 [n_windows, d]
+        For each of `ROWS`.
+
+    Raises
+    ------
+    AudioError
+        A file that cannot be used.
+    """
+    signal = load_audio(file, profile.sample_rate, profile.frame_length)
+    frames = dft_magnitudes(signal, profile.frame_length, profile.hop_length, profile.window)
+
+    def windows(x):
+        return aggregate(x, profile.sample_rate / profile.hop_length, profile.window_seconds, profile.window_hop)
+
+    timbral, temporal = (half(signal, profile.sample_rate)[None] for half in (timbral_features, temporal_features))
+    return {DBN: windows(np.hstack(model.activations(frames))), MIM: np.hstack([timbral, temporal]),
+            TIMBRAL: timbral, TEMPORAL: temporal, MFCCS: windows(mfcc(signal, **mfcc_settings(profile)))}
+
+
+def _of_all(files, model, profile, jobs):
+    """For every file what :func:`features_of` gives, or the reason why there is nothing."""
+    of_file = partial(_features_or_reason, model=model, profile=profile)
+    with parallel_config("loky", inner_max_num_threads=1):
+        results = Parallel(n_jobs=jobs, return_as="generator")(delayed(of_file)(file) for file in files)
+        return list(tqdm(results, desc="features of the clips", total=len(files), unit=" clips", disable=None))
+
+
+def _features_or_reason(file, model, profile):
+    try:
+        return features_of(file, model, profile)
+    except AudioError as error:
+        return error.reason
+
+
+def _key(files, model, profile):
+    """A name for all that the features depend on."""
+    stats = [file.stat() for file in files]
+    settings = [[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats)],
+                model.scaling.kind, mfcc_settings(profile), profile.window, profile.window_seconds, profile.window_hop]
+    key = hashlib.sha256(json.dumps(settings).encode())
+    scaling = model.scaling.to_arrays()
+    for array in (*model.weights, *model.biases, scaling["offset"], scaling["gain"]):
+        key.update(array.tobytes())
+    return key.hexdigest()[:16]
+
+
+def _write(path, of_files):
+    """Keep the features one after another, their numbers of windows, and the reasons ("" where there are features)."""
+    good = [features for features in of_files if isinstance(features, dict)]
+    arrays = {"reasons": np.array(["" if isinstance(features, dict) else features for features in of_files])}
+    for name in ROWS if good else ():
+        arrays[name] = np.concatenate([features[name] for features in good])
+        arrays[f"{name}, windows"] = np.array([len(features[name]) for features in good])
+    with atomic_path(path) as temporary:
+        np.savez(temporary, **arrays)
+
+
+def _read(path):
+    """What :func:`_write` kept: dict of lists of features, list of reasons."""
+    try:
+        with np.load(path) as arrays:
+            reasons = arrays["reasons"].tolist()
+            features = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}, windows"])[:-1])
+                        for name in ROWS if name in arrays}
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
+    return features, reasons

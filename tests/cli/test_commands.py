@@ -1,0 +1,471 @@
+"""``dbn`` end to end: what it prints and writes, beside the library's own results, and how it refuses."""
+import csv
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from configparser import ConfigParser
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dbn import __version__
+from dbn.__main__ import main as start
+from dbn.audio import dft_magnitudes, load_audio
+from dbn.audio.scaling import Scaling
+from dbn.cli.parser import build_parser, main
+from dbn.features.aggregate import aggregate
+from dbn.trained.model import Model, load_model, save_model
+
+SETTINGS = {"sample_rate": 22050, "frame_length": 64, "hop_length": 32, "window": None}
+SIZES = (33, 5, 4, 3)
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A model of random weights and three recordings, to be read only."""
+    root = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(7)
+    model = Model(weights=[rng.normal(size=shape).astype("f4") for shape in zip(SIZES, SIZES[1:])],
+                  biases=[rng.normal(size=n).astype("f4") for n in SIZES[1:]],
+                  visible_biases=[np.zeros(n, dtype="f4") for n in SIZES[:-2]], visible="bernoulli", output="softmax",
+                  scaling=Scaling("max").fit([np.full((1, 33), 8, dtype="f4")]), classes=("a", "b", "ü\n"),
+                  frame_settings=SETTINGS, history=[{"stage": "finetune", "cost": 1.0}], about={"dataset": "test"})
+    save_model(root / "model.npz", model)
+    (root / "music" / "deep").mkdir(parents=True)
+    for name, rate, channels in (("one.wav", 22050, 1), ("two.flac", 44100, 2), ("deep/three.wav", 8000, 1)):
+        soundfile.write(root / "music" / name, rng.uniform(-0.5, 0.5, (2 * rate, channels)), rate)
+    (root / "music" / "notes.txt").write_text("not audio")
+    (root / "music" / ".hidden.wav").write_bytes(b"not audio")
+    return root
+
+
+@pytest.fixture
+def here(folder, tmp_path, monkeypatch):
+    """An empty working folder with a copy of the model; processes find the package from there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
+    (tmp_path / "model.npz").write_bytes((folder / "model.npz").read_bytes())
+    return tmp_path
+
+
+def call(*arguments, stdin=b"", **options):
+    """The command in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "dbn", *map(str, arguments)], timeout=60, **(
+        {"input": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options))
+
+
+def whole_file(folder, path):
+    """The model and all frames of a recording, as the library gives them."""
+    settings = dict(SETTINGS)
+    return load_model(folder / "model.npz"), dft_magnitudes(load_audio(path, settings.pop("sample_rate"), 64),
+                                                            **settings)
+
+
+def refusal(capsys, *arguments, status=2):
+    assert main(list(map(str, arguments))) == status
+    out, error = capsys.readouterr()
+    assert out == "" and "Traceback" not in error
+    return error
+
+
+def usage_error(capsys, *arguments):
+    with pytest.raises(SystemExit) as ended:
+        main(list(map(str, arguments)))
+    assert ended.value.code == 2
+    return capsys.readouterr().err
+
+
+def test_classify_json(folder, here, capsys):
+    assert main(["classify", "model.npz", str(folder / "music"), "--json"]) == 0
+    out, error = capsys.readouterr()
+    answers = [json.loads(line) for line in out.splitlines()]
+    assert [os.path.relpath(answer["file"], folder / "music") for answer in answers] == [
+        "one.wav", "two.flac", "deep/three.wav"]
+    assert error == ""
+    for answer in answers:
+        model, frames = whole_file(folder, answer["file"])
+        expected = model.predict_proba(frames).mean(axis=0)
+        np.testing.assert_allclose(list(answer["probabilities"].values()), expected, atol=2e-6)
+        assert list(answer["probabilities"]) == ["a", "b", "ü\n"]
+        assert answer["label"] == model.classes[expected.argmax()]
+        assert answer["n_frames"] == len(frames) and answer["seconds"] == pytest.approx(2.0, abs=0.005)
+
+
+def test_classify_text(folder, here, capsys):
+    path = folder / "music" / "one.wav"
+    assert main(["classify", "model.npz", str(path), str(path)]) == 0
+    model, frames = whole_file(folder, path)
+    mean = model.predict_proba(frames).mean(axis=0)
+    label = ("a", "b", r"ü\n")[mean.argmax()]
+    assert capsys.readouterr().out == f"{path}\t{label}\t{mean.max():.3f}\n" * 2
+
+
+def test_classify_to_a_file(folder, here, capsys):
+    path = str(folder / "music" / "one.wav")
+    assert main(["classify", "model.npz", path, "-o", "labels.tsv"]) == 0
+    assert capsys.readouterr().out == ""
+    assert main(["classify", "model.npz", path]) == 0
+    assert (here / "labels.tsv").read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_classify_on_a_terminal_is_aligned(folder, here, capsys, monkeypatch):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.chdir(folder / "music")
+    assert main(["classify", "../model.npz", "one.wav", "deep/three.wav"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len({len(line) for line in lines}) == 1 and lines[0].startswith("one.wav         ")
+
+
+@pytest.mark.parametrize("layers, numbers", [("all", [1, 2]), ("2", [2]), ("2,1", [2, 1])])
+def test_extract_frames(folder, here, layers, numbers):
+    paths = [folder / "music" / name for name in ("one.wav", "two.flac")]
+    assert main(["extract", "model.npz", *map(str, paths), "-o", "out.npz", "--layers", layers]) == 0
+    with np.load("out.npz", allow_pickle=False) as found:
+        assert list(found["names"]) == [str(path) for path in paths]
+        for name, first, length in zip(found["names"], found["starts"], found["lengths"]):
+            model, frames = whole_file(folder, name)
+            activations = model.activations(frames)
+            assert length == len(frames)
+            np.testing.assert_allclose(found["features"][first:first + length],
+                                       np.hstack([activations[number - 1] for number in numbers]), atol=1e-5)
+            np.testing.assert_allclose(found["times"][first:first + length], np.arange(length) * 32 / 22050)
+        assert found["features"].shape == (found["lengths"].sum(), len(found["columns"]))
+        assert found["features"].dtype == np.float32
+        assert found["columns"][0] == f"layer{numbers[0]}_unit0"
+
+
+@pytest.mark.parametrize("window, hop", [(0.5, None), (0.3, 0.1), (100, 50)])
+def test_extract_windows(folder, here, window, hop):
+    path = folder / "music" / "two.flac"
+    options = ["--window", str(window)] + ([] if hop is None else ["--hop", str(hop)])
+    assert main(["extract", "model.npz", str(path), "-o", "out.npz", *options]) == 0
+    model, frames = whole_file(folder, path)
+    rate = 22050 / 32
+    expected = aggregate(np.hstack(model.activations(frames)), rate, window, hop or window / 2)
+    with np.load("out.npz") as found:
+        np.testing.assert_allclose(found["features"], expected, atol=1e-6)
+        assert found["columns"][0] == "layer1_unit0_mean" and found["columns"][-1] == "layer2_unit3_variance"
+        steps = np.diff(found["times"])
+        np.testing.assert_allclose(steps, int((hop or window / 2) * rate) / rate)
+
+
+def test_csv_holds_the_same_numbers(folder, here):
+    for name in ("out.npz", "out.csv"):
+        assert main(["extract", "model.npz", str(folder / "music"), "-o", name]) == 0
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        header, *rows = csv.reader(file)
+    with np.load("out.npz") as found:
+        assert header == ["file", "time", *found["columns"]]
+        assert [row[0] for row in rows] == list(np.repeat(found["names"], found["lengths"]))
+        values = np.array([row[1:] for row in rows], dtype=np.float64)
+        np.testing.assert_array_equal(values[:, 1:].astype(np.float32), found["features"])
+        np.testing.assert_allclose(values[:, 0], found["times"], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out.csv"])
+def test_same_features_same_bytes(folder, here, name):
+    contents = []
+    for _ in range(2):
+        assert main(["extract", "model.npz", str(folder / "music"), "-o", name]) == 0
+        contents.append((here / name).read_bytes())
+    assert contents[0] == contents[1]
+    assert sorted(os.listdir()) == ["model.npz", name]
+
+
+@pytest.mark.parametrize("name", ["out.npz", "out.csv"])
+def test_a_bad_file_between_good_ones_leaves_no_row(folder, here, capsys, name):
+    """The NaN comes after blocks that were written already."""
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 22050)
+    samples[-1] = np.nan
+    soundfile.write("bad.wav", samples, 22050, subtype="FLOAT")
+    good = [str(folder / "music" / file) for file in ("one.wav", "two.flac")]
+    assert main(["extract", "model.npz", good[0], "bad.wav", good[1], "-o", name]) == 1
+    with_bad, error = (here / name).read_bytes(), capsys.readouterr().err
+    assert "bad.wav: it holds NaN" in error and "1 of 3 files failed" in error
+    assert main(["extract", "model.npz", *good, "-o", name]) == 0
+    assert (here / name).read_bytes() == with_bad
+
+
+def test_no_features_no_file(here, capsys):
+    assert "not written" in refusal(capsys, "extract", "model.npz", "missing.wav", "-o", "out.npz", status=1)
+    assert os.listdir() == ["model.npz"]
+
+
+def test_info(here, capsys):
+    assert main(["info", "model.npz"]) == 0
+    text = capsys.readouterr().out
+    assert "layers: 33, 5, 4, 3" in text and r"classes: a, b, ü\n" in text and "  sample_rate: 22050" in text
+    assert main(["info", "model.npz", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["classes"] == ["a", "b", "ü\n"] and summary["frames"] == SETTINGS
+    assert summary["parameters"] == 33 * 5 + 5 + 5 * 4 + 4 + 4 * 3 + 3
+    assert summary["epochs"] == {"pretrain": 0, "finetune": 1}
+
+
+@pytest.mark.parametrize("name", [None, "picture.pdf", "picture.svg"])
+def test_plot(folder, here, capsys, name):
+    options = [] if name is None else ["-o", name]
+    assert main(["plot", "model.npz", str(folder / "music" / "one.wav"), *options]) == 0
+    name = name or "one.png"
+    assert capsys.readouterr().out == f"{name}\n"
+    assert (here / name).read_bytes()[:4] in (b"\x89PNG", b"%PDF", b"<?xm")
+
+
+def test_plot_averages_what_is_longer_than_it_is_wide(here, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("dbn.cli.plotting.save_plot", lambda path, rows, model, seconds, title: drawn.append(
+        (rows.shape, seconds)))
+    soundfile.write("long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 22050), 22050)
+    assert main(["plot", "model.npz", "long.wav"]) == 0
+    [((n_rows, n_columns), seconds)] = drawn
+    assert 1000 < n_rows < 4000 and n_columns == sum(SIZES[1:])
+    assert n_rows * seconds == pytest.approx(30, abs=0.05)
+
+
+def test_one_status_for_some_bad_files(folder, here, capsys):
+    (here / "empty.wav").touch()
+    (here / "nothing").mkdir()
+    (here / "broken.wav").symlink_to("nowhere.wav")
+    os.mkfifo("pipe.wav")
+    good = folder / "music" / "one.wav"
+    names = ["empty.wav", "nothing", "broken.wav", "pipe.wav", "missing.wav"]
+    assert main(["classify", "model.npz", *names, str(good)]) == 1
+    out, error = capsys.readouterr()
+    assert len(out.splitlines()) == 1 and "5 of 6 files failed" in error
+    for name, reason in zip(names, ["empty", "no audio file in this folder", "no such file", "not a regular file",
+                                    "no such file"]):
+        [line] = [line for line in error.splitlines() if line.startswith(f"dbn: {name}: ")]
+        assert reason in line
+
+
+def test_folders_with_loops_and_foreign_formats(folder, here, capsys):
+    (here / "loop" / "a").mkdir(parents=True)
+    (here / "loop" / "a" / "back").symlink_to(here / "loop")
+    (here / "loop" / "a" / "song.wav").write_bytes((folder / "music" / "one.wav").read_bytes())
+    (here / "loop" / "song.m4a").touch()
+    (here / "self.wav").symlink_to("self.wav")
+    os.mkfifo("loop/pipe.wav")
+    assert main(["classify", "model.npz", "loop", "self.wav"]) == 1
+    out, error = capsys.readouterr()
+    assert out.startswith("loop/a/song.wav\t") and out.count("\n") == 1
+    assert "libsndfile does not read .m4a" in error and "self.wav: cannot be read" in error
+    assert "loop/pipe.wav: a link that leads nowhere, or no plain file" in error
+
+
+def test_names_that_are_no_text(folder, here):
+    """Line breaks, tabs and bytes that are not UTF-8."""
+    os.mkdir("odd")
+    for name in (b"line\nbreak\t.wav", b"byte\xff.wav"):
+        with open(b"odd/" + name, "wb") as file:
+            file.write((folder / "music" / "one.wav").read_bytes())
+    environment = os.environ | {"PYTHONIOENCODING": "ascii:strict"}
+    text = call("classify", "model.npz", "odd", "gone\n.wav", env=environment)
+    assert text.returncode == 1 and text.stderr.startswith(rb"dbn: gone\n.wav: no such file")
+    assert [line.count(b"\t") for line in text.stdout.splitlines()] == [2, 2]
+    answers = [json.loads(line) for line in call("classify", "model.npz", "odd", "--json").stdout.splitlines()]
+    assert sorted(answer["file"] for answer in answers) == [r"odd/byte\xff.wav", "odd/line\nbreak\t.wav"]
+    for name in ("out.npz", "out.csv"):
+        assert call("extract", "model.npz", "odd", "-o", name).returncode == 0
+    with np.load("out.npz") as found:
+        assert r"odd/line\nbreak\t.wav" in found["names"]
+    with open("out.csv", newline="", encoding="utf-8") as file:
+        assert len(list(csv.reader(file))) == 1 + 2 * 1377
+    assert call("plot", "model.npz", b"odd/byte\xff.wav".decode(errors="surrogateescape")).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["one.wav", "two.flac"])
+def test_standard_input(folder, here, name):
+    path = folder / "music" / name
+    piped = call("classify", "model.npz", "-", "--json", stdin=path.read_bytes())
+    assert (piped.returncode, piped.stderr) == (0, b"")
+    direct = json.loads(call("classify", "model.npz", path, "--json").stdout)
+    assert json.loads(piped.stdout) == direct | {"file": "-"}
+
+
+def test_standard_input_that_is_no_audio(here, monkeypatch, capsys):
+    for stdin, reason in ((b"", b"dbn: -: the file is empty"), (b"text\n" * 99, b"dbn: -: cannot be decoded")):
+        done = call("classify", "model.npz", "-", stdin=stdin)
+        assert done.returncode == 1 and done.stderr.startswith(reason)
+    done = call("classify", "model.npz", "-", "-")
+    assert b"give it once" in done.stderr
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert "terminal" in refusal(capsys, "classify", "model.npz", "-", status=1)
+
+
+def test_standard_input_is_bounded(here, monkeypatch, capsys, tmp_path):
+    (tmp_path / "stdin").write_bytes(bytes(2000))
+    monkeypatch.setattr("dbn.cli.inputs.MAX_STDIN_BYTES", 1000)
+    with open(tmp_path / "stdin") as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        assert "more than 1,000 bytes" in refusal(capsys, "classify", "model.npz", "-", status=1)
+
+
+@pytest.mark.parametrize("command", [["classify"], ["extract", "-o", "out.npz"], ["plot"]])
+def test_models_that_are_none(folder, here, capsys, command):
+    os.mkfifo("pipe.npz")
+    (here / "text.npz").write_text("hello")
+    song = str(folder / "music" / "one.wav")
+    for name, reason in (("missing.npz", "No such file"), ("pipe.npz", "not a regular file"), (".", "directory"),
+                         ("text.npz", "not a model file"), (song, "not a model file")):
+        error = refusal(capsys, command[0], name, song, *command[1:])
+        assert error.startswith(f"dbn: error: {name}: ") and reason in error
+
+
+@pytest.mark.parametrize("settings", [{}, SETTINGS | {"more": 1}, SETTINGS | {"frame_length": 1024},
+                                      SETTINGS | {"hop_length": 0}, SETTINGS | {"window": "none such"}])
+def test_models_whose_frames_do_not_fit(here, capsys, settings):
+    save_model("model.npz", replace(load_model("model.npz"), frame_settings=settings))
+    assert "model.npz: " in refusal(capsys, "info", "model.npz")
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz or .csv"),
+    (["extract", "model.npz", "{song}", "-o", "none/out.npz"], "none/out.npz: cannot be written"),
+    (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
+    (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
+    (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
+    (["classify", "model.npz", "{song}", "-o", "."], "is a folder, a pipe or a device"),
+    (["classify", "model.npz", "{song}", "-o", "/dev/full"], "is a folder, a pipe or a device"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "3"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "1,1"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--hop", "1"], "--window"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--window", "0.0001"], "window"),
+    (["plot", "model.npz", "{song}", "-o", "out.txt"], ".png"),
+    (["plot", "model.npz", "."], "folder")])
+def test_wrong_options(folder, here, capsys, arguments, reason):
+    before = (here / "model.npz").read_bytes()
+    song = folder / "music" / "one.wav"
+    assert reason in refusal(capsys, *[argument.format(song=song) for argument in arguments])
+    assert os.listdir() == ["model.npz"] and (here / "model.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["classify"], ["classify", "model.npz"], ["extract", "m", "f"],
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "-1"],
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "nan"]])
+def test_wrong_usage(capsys, arguments):
+    assert "usage: dbn" in usage_error(capsys, *arguments)
+
+
+def test_samples_that_overflow_are_named(here, capsys):
+    loud = np.full(9000, 3e38, dtype=np.float32) * np.random.default_rng(0).choice([-1, 1], 9000)
+    soundfile.write("loud.wav", loud, 22050, subtype="FLOAT")
+    assert "loud.wav: its samples are too large" in refusal(capsys, "classify", "model.npz", "loud.wav", status=1)
+
+
+def test_a_reader_that_goes_away(folder, here):
+    read, write = os.pipe()
+    os.close(read)
+    for arguments in (["classify", "model.npz", str(folder / "music")], ["info", "model.npz"], ["--help"]):
+        done = call(*arguments, stdout=write)
+        assert done.stderr == b"" and done.returncode in (0, 141)
+    os.close(write)
+
+
+def test_a_full_disk(folder, here):
+    with open("/dev/full", "w") as full:
+        done = call("info", "model.npz", stdout=full)
+    assert (done.returncode, done.stderr) == (2, b"dbn: error: system: No space left on device\n")
+
+
+def test_output_closed(here):
+    assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
+
+
+def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
+    with subprocess.Popen([sys.executable, "-m", "dbn", "classify", "model.npz", "-"], stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+                          ) as process:
+        process.stdin.write(bytes(2**20))  # more than a pipe holds: when this returns, it is being read
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == b"\ndbn: stopped\n"
+    assert os.listdir("spool") == []
+
+
+def test_a_terminal_shows_progress(folder, here):
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 100))
+    os.set_blocking(terminal, False)
+    done = call("classify", "model.npz", folder / "music", stderr=end)
+    shown = os.read(terminal, 100_000)
+    os.close(end)
+    os.close(terminal)
+    assert done.returncode == 0 and done.stdout.count(b"\n") == 3
+    assert b"classify: " in shown and b"/6 s of audio" in shown
+
+
+def test_interrupt(here, monkeypatch, capsys):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+    soundfile.write("song.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 22050)
+    monkeypatch.setattr("dbn.cli.commands.stream_magnitudes", interrupt)
+    assert "stopped" in refusal(capsys, "extract", "model.npz", "song.wav", "-o", "out.npz", status=130)
+    assert sorted(os.listdir()) == ["model.npz", "song.wav"]
+
+
+COMMANDS = ("train", "classify", "tag", "extract", "info", "plot")
+
+
+@pytest.mark.parametrize("command", COMMANDS[1:])
+def test_help_shows_examples_that_parse(capsys, command):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    text = capsys.readouterr().out
+    examples = [line.split("dbn ", 1)[1] for line in text.splitlines() if f"  dbn {command} " in line]
+    assert ended.value.code == 0 and "examples:" in text and examples
+    for example in examples:
+        assert build_parser().parse_args(example.split(" | ")[0].split()).command == command
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    assert all(f"  dbn {command} " in text for command in COMMANDS)
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert (ended.value.code, capsys.readouterr().out) == (0, f"dbn {__version__}\n")
+
+
+@pytest.mark.parametrize("command, arguments", [
+    ("classify", ["one.wav"]), ("extract", ["one.wav", "-o", "features.npz", "--window", "1"]), ("info", [])])
+def test_a_model_is_used_without_a_compiler(folder, here, command, arguments):
+    """Nor anything else that takes long to import and is not needed."""
+    script = ("import sys; from dbn.cli.parser import main; status = main(sys.argv[1:]); "
+              "slow = {'pytensor', 'numba', 'matplotlib', 'sklearn', 'scipy.signal', 'joblib', 'pandas'}; "
+              "print(*sorted(slow & set(sys.modules)), file=sys.stderr); sys.exit(status)")
+    (here / "one.wav").write_bytes((folder / "music" / "one.wav").read_bytes())
+    done = subprocess.run([sys.executable, "-c", script, command, "model.npz", *arguments], text=True,
+                          capture_output=True)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "")
+
+
+def test_training_imports_what_it_needs():
+    """An import of the trainer takes little longer than PyTensor's own."""
+    script = ("import sys, pytensor.tensor; before = set(sys.modules); import dbn.training.loops; "
+              "slow = {'matplotlib', 'sklearn', 'scipy.fft', 'scipy.signal', 'scipy.stats', 'joblib', 'pandas'}; "
+              "print(*sorted(slow & set(sys.modules) - before))")
+    assert subprocess.check_output([sys.executable, "-c", script], cwd=REPOSITORY).split() == []
+
+
+def test_the_console_script_is_this_command():
+    setup = ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    name, target = setup["options.entry_points"]["console_scripts"].split("=")
+    module, function = target.strip().split(":")
+    assert name.strip() == "dbn" and getattr(import_module(module), function) is start

@@ -1,0 +1,374 @@
+"""Our own operations: values and gradients against formulas that are not theirs, by Numba and by NumPy alike."""
+import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
+from pytensor.gradient import verify_grad
+from pytensor.tensor.math import Dot
+from scipy import special
+
+from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in, states
+from dbn.graph.compile import function
+from dbn.graph.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli, binary_cross_entropy, normal, sigmoid,
+                           softmax_cost, softplus, take_rows)
+from dbn.graph.updates import descend
+
+FORMULAS = {sigmoid: special.expit, softplus: lambda x: np.logaddexp(0, x)}
+SHAPES = [(0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
+
+
+# Sigmoid and softplus
+
+
+@by_both
+@of_both_precisions
+@pytest.mark.parametrize("op", FORMULAS)
+def test_squashed_arrays(op, by, dtype):
+    for shape in SHAPES:
+        x = numbers(*shape, dtype=dtype)
+        y = compute(op, by, x)
+        assert y.dtype == dtype and y.shape == shape
+        np.testing.assert_allclose(y, FORMULAS[op](x.astype(float)), rtol=RTOL[dtype])
+
+
+@by_both
+@pytest.mark.parametrize("op", FORMULAS)
+def test_precision_over_the_whole_range(op, by):
+    """A few units in the last place of single precision, wherever the result is a normal number."""
+    x = np.linspace(-87, 90, 2_000_003).astype(np.float32)
+    exact = FORMULAS[op](x.astype(float))
+    normal_numbers = exact > np.finfo(np.float32).tiny
+    error = np.abs(compute(op, by, x) / exact - 1)[normal_numbers]
+    assert normal_numbers.mean() > 0.99 and error.max() < RTOL["float32"]
+
+
+@by_both
+@of_both_precisions
+def test_squashed_extremes(by, dtype):
+    x = np.array([-np.inf, -800, -0.0, 0, 800, np.inf], dtype=dtype)
+    np.testing.assert_array_equal(compute(sigmoid, by, x), [0, 0, 0.5, 0.5, 1, 1])
+    np.testing.assert_allclose(compute(softplus, by, x), [0, 0, np.log(2), np.log(2), 800, np.inf],
+                               rtol=RTOL[dtype], atol=2e-38)
+
+
+@by_both
+@of_both_precisions
+@pytest.mark.parametrize("op", FORMULAS)
+def test_nan_stays_nan(op, by, dtype):
+    """Else a network that has diverged would go on unnoticed; at every place of a vector instruction."""
+    for place in range(19):
+        x = numbers(19, dtype=dtype)
+        x[place] = np.nan
+        with np.errstate(invalid="ignore"):
+            y = compute(op, by, x)
+        np.testing.assert_array_equal(np.isnan(y), np.arange(19) == place)
+
+
+@by_both
+@pytest.mark.parametrize("op", FORMULAS)
+def test_squashed_arrays_of_any_layout(op, by):
+    for x in layouts(numbers(5, 3, dtype="float32")):
+        before = x.copy()
+        np.testing.assert_allclose(compute(op, by, x), FORMULAS[op](before.astype(float)), rtol=RTOL["float32"])
+        np.testing.assert_array_equal(x, before)
+
+
+def test_what_is_needed_again_is_not_overwritten():
+    x = pt.fmatrix()
+    a = x + 1
+    run = function([x], [a, sigmoid(a), softplus(a)])
+    assert sum(getattr(op, "inplace", False) for op in ops_in(run)) <= 1
+    value = numbers(4, 5, dtype="float32")
+    before = value.copy()
+    for found, expected in zip(run(value), [value + 1, special.expit(value + 1), np.logaddexp(0, value + 1)]):
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+    np.testing.assert_array_equal(value, before)
+    alone = function([x], sigmoid(pt.dot(x, x)))
+    assert Sigmoid(inplace=True) in ops_in(alone)  # and the rewrite is there
+
+
+def test_others_than_floats_are_refused():
+    integers = pt.imatrix()
+    state = pt.vector(dtype="uint32")
+    for make in (lambda: sigmoid(integers), lambda: softplus(integers), lambda: bernoulli(integers, state),
+                 lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.lvector()),
+                 lambda: binary_cross_entropy(pt.fmatrix(), pt.dmatrix()),
+                 lambda: take_rows(pt.fmatrix(), pt.ivector()),
+                 lambda: add_product(pt.fmatrix(), 1.0, pt.dmatrix(), pt.fmatrix())):
+        with pytest.raises(TypeError):
+            make()
+
+
+# Costs
+
+
+@by_both
+@of_both_precisions
+def test_softmax_cost(by, dtype):
+    for n, k in ((1, 1), (1, 4), (23, 10), (7, 3)):
+        a, y = numbers(n, k, dtype=dtype), np.random.default_rng(1).integers(k, size=n).astype(np.int32)
+        cost = compute(softmax_cost, by, a, y)
+        assert cost.dtype == dtype and cost.shape == ()
+        exact = -special.log_softmax(a.astype(float), axis=1)[np.arange(n), y].mean()
+        np.testing.assert_allclose(cost, exact, rtol=20 * RTOL[dtype], atol=RTOL[dtype])
+
+
+def gradient_of_softmax(a, y):
+    return pt.grad(softmax_cost(a, y), a)
+
+
+@by_both
+@of_both_precisions
+def test_gradient_of_the_softmax_cost(by, dtype):
+    """It is the softmax less the one-hot classes over n, also where e^a is no number."""
+    y = np.array([0, 2, 1, 1, 0], dtype=np.int32)
+    a = numbers(5, 3, dtype=dtype)
+    a[3], a[4] = [800, -800, 0], [-800, 800, 800]
+    expected = (special.softmax(a.astype(float), axis=1) - np.eye(3)[y]) / 5
+    np.testing.assert_allclose(compute(gradient_of_softmax, by, a, y), expected, rtol=20 * RTOL[dtype],
+                               atol=RTOL[dtype])
+    assert compute(softmax_cost, by, a[3:], y[3:]) == pytest.approx((1600 + 1600 + np.log(2)) / 2, rel=1e-6)
+
+
+@by_both
+@of_both_precisions
+def test_gradients_hold_no_numbers_too_small_for_the_usual_format(by, dtype):
+    """They would cost a hundred times as much in the products that follow; nothing else is lost, and no NaN."""
+    tiny, exponents = np.finfo(dtype).tiny, np.log(np.finfo(dtype).tiny)
+    x = np.linspace(1.3 * exponents, -1.3 * exponents, 2001).astype(dtype)
+    slopes = compute(lambda x: pt.grad((1e-5 * sigmoid(x)).sum(), x).astype(dtype), by, x)
+    falling = x < 0  # 1 - y is as precise as y is on this side alone
+    exact = 1e-5 * special.expit(x[falling].astype(float)) * special.expit(-x[falling].astype(float))
+    assert ((slopes == 0) | (np.abs(slopes) >= tiny)).all() and (slopes == 0).any()
+    np.testing.assert_allclose(slopes[falling], exact, rtol=1e-5, atol=tiny / np.finfo(dtype).eps)
+    a = np.stack([x, np.zeros_like(x)], axis=1)
+    classes = np.ones(len(x), dtype=np.int32)
+    gradient = compute(gradient_of_softmax, by, a, classes)
+    assert ((gradient == 0) | (np.abs(gradient) >= tiny)).all() and (gradient == 0).any()
+    a[5] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(compute(gradient_of_softmax, by, a, classes)).sum() == 2
+    x[5] = np.nan
+    with np.errstate(invalid="ignore"):
+        assert np.isnan(compute(lambda x: pt.grad(sigmoid(x).sum(), x), by, x)).sum() == 1
+
+
+@by_both
+@pytest.mark.parametrize("y", [[0, 3], [-1, 0], [0], [0, 1, 2]])
+def test_classes_that_are_not_there(by, y):
+    with pytest.raises(IndexError):
+        compute(softmax_cost, by, numbers(2, 3), np.array(y, dtype=np.int32))
+
+
+def exact_cross_entropy(x, t):
+    x, t = x.astype(float), t.astype(float)
+    return (x * special.log_expit(t) + (1 - x) * special.log_expit(-t)).sum(axis=1).mean()
+
+
+@by_both
+@of_both_precisions
+def test_binary_cross_entropy(by, dtype):
+    for n, m in ((1, 1), (31, 2), (32, 7), (33, 50), (100, 513)):
+        x, t = np.random.default_rng(1).random((n, m)).astype(dtype), numbers(n, m, dtype=dtype)
+        cost = compute(binary_cross_entropy, by, x, t)
+        assert cost.dtype == dtype and cost.shape == ()
+        np.testing.assert_allclose(cost, exact_cross_entropy(x, t), rtol=4 * RTOL[dtype])
+
+
+@by_both
+@of_both_precisions
+def test_binary_cross_entropy_of_certain_units(by, dtype):
+    """40 rows of activations near 0, so that the product of 1 + e^-|t| is as large as it gets, and of +-800."""
+    for t in (0.0, 1e-3, 800.0, -800.0):
+        t = np.full((40, 3), t, dtype=dtype)
+        for x in (0.0, 0.3, 1.0):
+            x = np.full((40, 3), x, dtype=dtype)
+            np.testing.assert_allclose(compute(binary_cross_entropy, by, x, t), exact_cross_entropy(x, t),
+                                       rtol=4 * RTOL[dtype], atol=1e-30)
+
+
+@by_both
+def test_matrices_of_two_shapes_have_no_cross_entropy(by):
+    with pytest.raises(ValueError):
+        compute(binary_cross_entropy, by, numbers(4, 3), numbers(4, 2))
+
+
+@by_both
+def test_costs_of_any_layout_and_of_nan(by):
+    y = np.array([0, 2, 1, 1, 0], dtype=np.int32)
+    x = np.random.default_rng(1).random((5, 3)).astype(np.float32)
+    for a in layouts(numbers(5, 3, dtype="float32")):
+        exact = -special.log_softmax(a.astype(float), axis=1)[np.arange(5), y].mean()
+        assert compute(softmax_cost, by, a, y) == pytest.approx(exact, rel=1e-6)
+        assert compute(binary_cross_entropy, by, x, a) == pytest.approx(exact_cross_entropy(x, a), rel=1e-6)
+    for place in np.ndindex(5, 3):
+        a = numbers(5, 3, dtype="float32")
+        a[place] = np.nan
+        with np.errstate(invalid="ignore"):
+            assert np.isnan(compute(softmax_cost, by, a, y)) and np.isnan(compute(binary_cross_entropy, by, x, a))
+            assert np.isnan(compute(gradient_of_softmax, by, a, y)[place])
+
+
+# Gradients, by finite differences
+
+
+LABELS = np.array([1, 0, 3], dtype=np.int32)
+
+
+@pytest.mark.parametrize("op, shapes", [
+    (sigmoid, [(3, 4)]), (softplus, [(3, 4)]), (lambda a: softmax_cost(a, LABELS), [(3, 4)]),
+    (lambda a: 3 * softmax_cost(a, LABELS) ** 2, [(3, 4)]), (binary_cross_entropy, [(3, 4), (3, 4)]),
+    (add_product, [(3, 4), (), (2, 3), (2, 4)]),
+])
+def test_gradients(op, shapes):
+    points = [numbers(*shape, seed=i, scale=0.7) for i, shape in enumerate(shapes)]
+    verify_grad(op, points, rng=np.random.default_rng(0), mode=MODES["numpy"]())
+
+
+def test_draws_and_classes_have_no_gradient():
+    mean, state = pt.dmatrix(), pt.vector(dtype="uint32")
+    for draw in (bernoulli, normal):
+        [gradient] = pt.grad(draw(mean, state).sum() + mean.sum(), [mean])
+        gradient_of = function([mean, state], gradient, on_unused_input="ignore", mode=MODES["numpy"]())
+        np.testing.assert_array_equal(gradient_of(np.full((2, 2), 0.5), states(1, 1)[0]), np.ones((2, 2)))
+
+
+# Products
+
+
+@by_both
+@of_both_precisions
+def test_added_products(by, dtype):
+    # the last but one by slices of the minibatch, the last of a matrix too large for that
+    for m, n, k in ((1, 1, 1), (5, 3, 4), (5, 3, 0), (0, 3, 2), (17, 1, 9), (120, 250, 101), (300, 200, 70)):
+        z, x, y = (numbers(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(m, n), (k, m), (k, n)]))
+        before = z.copy()
+        found = compute(add_product, by, z, np.asarray(-0.3, dtype=dtype), x, y)
+        expected = z.astype(float) + np.float64(np.array(-0.3, dtype)) * x.T.astype(float) @ y.astype(float)
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, expected, rtol=1e3 * RTOL[dtype], atol=50 * RTOL[dtype])
+        np.testing.assert_array_equal(z, before)
+
+
+@by_both
+@pytest.mark.parametrize("inplace", [False, True])
+def test_added_products_of_any_layout(by, inplace):
+    inputs = [pt.dmatrix(), pt.dscalar(), pt.dmatrix(), pt.dmatrix()]
+    given = [pytensor.In(inputs[0], mutable=inplace), *inputs[1:]]
+    run = function(given, AddProduct(inplace)(*inputs), mode=MODES[by](), accept_inplace=True)
+    assert AddProduct(inplace) in ops_in(run)
+    for turn in range(3):
+        x, y, z = (layouts(numbers(*shape))[(turn + i) % 3] for i, shape in enumerate([(4, 5), (4, 3), (5, 3)]))
+        expected = z + 2 * x.T @ y
+        np.testing.assert_allclose(run(z, 2.0, x, y), expected, rtol=1e-12)
+
+
+@by_both
+@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)]])
+def test_added_products_that_do_not_fit(by, shapes):
+    z, x, y = (numbers(*shape) for shape in shapes)
+    with pytest.raises(ValueError):
+        compute(add_product, by, z, np.asarray(1.0), x, y)
+
+
+@by_both
+@of_both_precisions
+@pytest.mark.parametrize("x_transposed", [False, True])
+@pytest.mark.parametrize("y_transposed", [False, True])
+def test_products(by, dtype, x_transposed, y_transposed):
+    """With transposes or not, with a bias or not."""
+    op = Product(x_transposed, y_transposed)
+    for m, n, k in ((5, 3, 4), (1, 7, 2), (0, 2, 3), (2, 3, 0), (2, 0, 3)):
+        x, y, bias = (numbers(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(m, k), (k, n), (n,)]))
+        given = np.ascontiguousarray(x.T) if x_transposed else x, np.ascontiguousarray(y.T) if y_transposed else y
+        exact = x.astype(float) @ y.astype(float)
+        for found, expected in ((compute(op, by, *given), exact), (compute(op, by, *given, bias), exact + bias)):
+            assert found.dtype == dtype and found.shape == (m, n)
+            np.testing.assert_allclose(found, expected, rtol=1e3 * RTOL[dtype], atol=50 * RTOL[dtype])
+
+
+@by_both
+def test_products_that_do_not_fit(by):
+    for shapes in ([(5, 4), (3, 6)], [(5, 4), (4, 3), (2,)]):
+        with pytest.raises(ValueError):
+            compute(Product(False, False), by, *(numbers(*shape) for shape in shapes))
+
+
+def test_products_of_any_layout():
+    for x, y in zip(layouts(numbers(5, 4)), layouts(numbers(3, 4, seed=1))[::-1]):
+        np.testing.assert_allclose(compute(Product(False, True), "numba", x, y), x @ y.T, rtol=1e-12)
+
+
+X, Y, Z, BIAS = pt.fmatrix(), pt.fmatrix(), pt.fmatrix(), pt.fvector()
+
+
+@pytest.mark.parametrize("graph, made", [
+    (pt.dot(X, Y.T), Product(False, True)), (pt.dot(X.T, Z), Product(True, False)),
+    (pt.dot(X.T, Y.T), Product(True, True)), (pt.dot(X, Z) + BIAS, Product(False, False)),
+    (BIAS + pt.dot(X, Y.T), Product(False, True)),
+    (pt.dot(X, Z), None), (pt.dot(X, Z) + Y, None), (pt.dot(X, BIAS) + BIAS, None), (pt.dot(X, Z) + BIAS[0], None),
+])
+def test_rewrites_are_made_in_our_functions_and_in_nobody_elses(graph, made):
+    inputs = [X, Y, Z, BIAS]
+    ours, others = (make(inputs, graph, on_unused_input="ignore") for make in (function, pytensor.function))
+    assert [op for op in ops_in(ours) if isinstance(op, Product)] == ([] if made is None else [made])
+    assert made is None or not any(isinstance(op, Dot) for op in ops_in(ours))
+    assert not any(type(op).__module__.startswith("dbn") for op in ops_in(others))
+    values = [numbers(4, 4, dtype="float32", seed=i) for i in range(3)] + [numbers(4, dtype="float32")]
+    exact = graph.eval(dict(zip(inputs, values)), mode=MODES["numpy"](), on_unused_input="ignore")
+    np.testing.assert_allclose(ours(*values), exact, rtol=1e-4, atol=1e-5)
+
+
+def test_a_product_that_is_needed_again_keeps_its_own_place():
+    product = pt.dot(X, Z)
+    values = numbers(4, 5, dtype="float32"), numbers(5, 3, dtype="float32", seed=1), numbers(3, dtype="float32", seed=2)
+    plain, sums = function([X, Z, BIAS], [product, product + BIAS])(*values)
+    np.testing.assert_allclose(plain, values[0] @ values[1], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(sums, values[0] @ values[1] + values[2], rtol=1e-4, atol=1e-5)
+
+
+@by_both
+@of_both_precisions
+def test_descent(by, dtype):
+    """param - lr * gradient, of a matrix whose gradient is a sum of two products, and of vectors."""
+    x, v = pt.matrix(dtype=dtype), pt.matrix(dtype=dtype)
+    W, b = pt.matrix(dtype=dtype), pt.vector(dtype=dtype)
+    lr = pt.scalar(dtype=dtype)
+    cost = softplus(pt.dot(x, W) + b).sum() - 2 * softplus(pt.dot(v, W) + b).sum() + pt.sqr(W).sum()
+    gradients = pt.grad(cost, [W, b])
+    run = function([x, v, W, b, lr], [descend(param, gradient, lr) for param, gradient in zip([W, b], gradients)],
+                   mode=MODES[by]())
+    arrays = [numbers(*shape, dtype=dtype, seed=i, scale=1) for i, shape in enumerate([(6, 5), (7, 5), (5, 3), (3,)])]
+    found = run(*arrays, np.asarray(0.25, dtype=dtype))
+    assert sum(isinstance(op, AddProduct) for op in ops_in(run)) == 2
+    x, v, W, b = (array.astype(float) for array in arrays)
+    first, second = special.expit(x @ W + b), -2 * special.expit(v @ W + b)
+    expected = [W - 0.25 * (x.T @ first + v.T @ second + 2 * W), b - 0.25 * (
+        first.sum(axis=0) + second.sum(axis=0))]
+    for value, exact in zip(found, expected, strict=True):
+        assert value.dtype == dtype
+        np.testing.assert_allclose(value, exact, rtol=100 * RTOL[dtype], atol=20 * RTOL[dtype])
+
+
+# Rows
+
+
+@by_both
+@of_both_precisions
+def test_rows_by_number(by, dtype):
+    for data in layouts(numbers(9, 5, dtype=dtype)):
+        for rows in ([], [0], [8], [3, 3, 0, 8, 1, 7, 2], range(9)):
+            rows = np.array(rows, dtype=np.int64)
+            found = compute(take_rows, by, data, rows)
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, data[rows])
+    assert compute(take_rows, by, numbers(4, 0), np.array([2, 1])).shape == (2, 0)
+
+
+@by_both
+@pytest.mark.parametrize("rows", [[-1], [9], [0, 1, 2, 3, 4, 9], [5, -9], [2 ** 62]])
+def test_rows_that_are_not_there(by, rows):
+    with pytest.raises(IndexError):
+        compute(take_rows, by, numbers(9, 5), np.array(rows))
+    with pytest.raises(IndexError):
+        compute(take_rows, by, numbers(0, 5), np.array([0]))
