@@ -83,6 +83,7 @@ bench: setup
 
 lint: $(BIN)/.dbn-test
 	$(BIN)/flake8
+	$(BIN)/lint-imports --no-cache
 
 test: lint
 	$(BIN)/python -m pytest -n auto --dist loadfile
