@@ -9,7 +9,7 @@ import time
 
 import numpy as np
 import pytest
-from test_train_folder import assert_same, folder  # noqa: F401
+from test_train import assert_same, folder  # noqa: F401
 
 import dbn.training.state
 from dbn.cli.parser import main
