@@ -4,8 +4,11 @@
 #   make test        set up, then flake8 and the tests
 # and a third one runs the notebooks in place, on what the first has made:
 #   make notebooks
-# Speed and memory of every part, against their targets, in about twenty minutes; PyTorch is compared where installed:
+# Speed and memory of every part, against their targets, in about a quarter of an hour; PyTorch is compared where installed:
 #   make bench
+#
+# What is installed has the versions of constraints.txt. With the newest ones instead:
+#   make constraints
 #
 # The model that ships with the package is the embedded corpus's, made again by
 #   make model
@@ -25,6 +28,7 @@ SWEEP   ?= yes
 ARGS    ?=
 
 BIN     := $(VENV)/bin
+QUIETLY := --quiet --disable-pip-version-check
 OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOBS) \
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 # in the order in which each uses what the one before has made
@@ -38,7 +42,7 @@ TIME_demo   := about ten minutes on two cores
 TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),\
                longer than the synthetic corpus: the search says how long)
 
-.PHONY: help setup reproduce announce notebooks test lint model bench clean $(EXPERIMENTS)
+.PHONY: help setup reproduce announce notebooks test lint constraints model bench clean $(EXPERIMENTS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -52,13 +56,22 @@ $(BIN)/.venv:
 	  { echo "error: $(PYTHON) -m venv failed; install its venv module (Debian: apt install python3-venv)" >&2; exit 2; }
 	@touch $@
 
-$(BIN)/.dbn: setup.cfg setup.py $(BIN)/.venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+$(BIN)/.dbn: setup.cfg setup.py constraints.txt $(BIN)/.venv
+	$(BIN)/pip install $(QUIETLY) --constraint constraints.txt --editable .
 	@touch $@
 
-$(BIN)/.dbn-test: setup.cfg setup.py $(BIN)/.venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable ".[test]"
+$(BIN)/.dbn-test: setup.cfg setup.py constraints.txt $(BIN)/.venv
+	$(BIN)/pip install $(QUIETLY) --constraint constraints.txt --editable ".[test]"
 	@touch $@ $(BIN)/.dbn
+
+# the newest versions of everything, in a new environment; run the tests with them before you keep the file
+constraints:
+	rm -rf build/newest
+	$(PYTHON) -m venv build/newest
+	build/newest/bin/pip install $(QUIETLY) ".[test]"
+	@{ echo "# The versions that the results were made with; \`make constraints\` writes the newest ones here."; \
+	   build/newest/bin/pip freeze --exclude dbn; } > build/constraints.txt
+	mv build/constraints.txt constraints.txt
 
 reproduce: announce setup
 	@network=; for experiment in $(filter-out $(LEFT_OUT),$(EXPERIMENTS)); do \
