@@ -2,9 +2,10 @@
 
 Conventions
 -----------
-An example is a row: a DFT frame, or any vector of non-negative numbers. Everything is computed in float32; other
-floats and integers are converted. Training needs PyTensor; what is fitted is a :class:`dbn.trained.model.Model`, plain
-arrays, so fitted estimators are pickled, copied to other processes and used without a compiler.
+An example is a row: a DFT frame, or any vector of non-negative numbers. Rows are float32, other floats and integers are
+converted, and so are the results: training computes in float32, the products of a fitted network are made in float64.
+Training needs PyTensor; what is fitted is a :class:`dbn.trained.model.Model`, plain arrays, so fitted estimators are
+pickled, copied to other processes and used without a compiler.
 
 There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
 from the fit before.
@@ -24,6 +25,7 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
+from dbn.trained.forward import class_activations, hidden_activations
 from dbn.trained.model import Model
 from dbn.training.loops import build_dbn, finetune, pretrain
 from dbn.training.settings import TrainingSettings
@@ -271,11 +273,12 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
         """
         check_is_fitted(self)
         X = self._checked_rows(X)
-        model = self.model_
-        if model.output == "softmax":
-            return model.predict_proba(X)
-        # by logarithms: far from the training rows all outputs may round to 0, and their shares to 0 / 0
-        return softmax(log_expit(model.activations(X)[-1] @ model.weights[-1] + model.biases[-1]), axis=1)
+        # in float64: in float32 a row's last digits depend on which of BLAS's kernels its place among the others meets
+        activations = class_activations(X, self.model_.layers(np.float64), self.model_.scaling)
+        if self.model_.output == "sigmoid":
+            # by logarithms: far from the training rows all outputs may round to 0, and their shares to 0 / 0
+            activations = log_expit(activations)
+        return softmax(activations, axis=1).astype(np.float32)
 
     def predict(self, X):
         """The most probable class of each row of `X`; [n], of the dtype of `classes_`."""
@@ -375,8 +378,9 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
     def transform(self, X):
         """Activations of the chosen layers for the rows of `X`; float32 [n, units], each in [0, 1]."""
         check_is_fitted(self)
-        activations = self.model_.activations(self._checked_rows(X))
-        return np.hstack([activations[layer - 1] for layer in self.layers_])
+        layers = self.model_.layers(np.float64)[:-1]  # see DBNClassifier.predict_proba
+        activations = hidden_activations(self._checked_rows(X), layers, self.model_.scaling)
+        return np.hstack([activations[layer - 1].astype(np.float32) for layer in self.layers_])
 
     def get_feature_names_out(self, input_features=None):
         """Names of the columns, ``layer1_unit0`` and so on; array of object [units].

@@ -96,15 +96,16 @@ class Model:
             Frames of another width than the model's.
         """
         frames = np.asarray(frames, dtype=np.float32)
-        return hidden_activations(frames, self._layers[:-1], self.scaling)
+        return hidden_activations(frames, self.layers()[:-1], self.scaling)
 
     def predict_proba(self, frames):
         """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
-        return class_probabilities(np.asarray(frames, dtype=np.float32), self._layers, self.output, self.scaling)
+        return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling)
 
-    @property
-    def _layers(self):
-        return list(zip(self.weights, self.biases))
+    def layers(self, dtype=np.float32):
+        """The pairs (W, b) of :mod:`dbn.trained.forward`, from the bottom to the output layer; arrays of `dtype`."""
+        return [(weights.astype(dtype, copy=False), bias.astype(dtype, copy=False))
+                for weights, bias in zip(self.weights, self.biases)]
 
 
 def save_model(path, model):

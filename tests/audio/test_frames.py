@@ -241,7 +241,7 @@ def test_a_full_disk_says_how_much_is_needed(corpus, cache, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(dbn.audio.extraction.os, "pwrite", full)
+    monkeypatch.setattr(dbn.audio.extraction, "_write", full)
     with pytest.raises(DBNError, match=f"{needed}.*No space left"):
         FrameStore.build(corpus, cache / "other")
     assert [path.name for path in (cache / "other").iterdir()] == [".lock"]

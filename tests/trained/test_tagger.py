@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn.model_selection import GroupKFold
 from sklearn.svm import SVC
-from test_model_io import Bomb, claim, npy, rewritten
+from test_model import Bomb, claim, npy, rewritten
 from test_mutations import mutated
 
 import small_tagger
