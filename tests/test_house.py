@@ -114,10 +114,11 @@ def test_everything_works_where_there_is_no_fcntl(smoke_run, tmp_path):
         return subprocess.run([sys.executable, "-m", *map(str, command)], env=environment, cwd=tmp_path,
                               capture_output=True, text=True)
 
-    done = run("dbn", "train", smoke_run / "corpus" / "genres", "-o", "model.npz", "--jobs", "2", "--hidden-layers-sizes", "5",
+    music = smoke_run / "corpus" / "genres"
+    done = run("dbn", "train", music, "-o", "model.npz", "--jobs", "2", "--hidden-layers-sizes", "5",
                "--pretrain-epochs", "1", "--finetune-epochs", "1", "--keep")
     assert done.returncode == 0 and (tmp_path / "model.npz").exists(), done.stderr
-    done = run("dbn", "extract", "model.npz", smoke_run / "corpus" / "genres", "-o", "features.npz")
+    done = run("dbn", "extract", "model.npz", music / "jazz", "-o", "features.npz")
     assert done.returncode == 0 and (tmp_path / "features.npz").exists(), done.stderr
     out = tmp_path / "out"
     done = run("experiments.sweep", "--profile", "smoke", "--jobs", "1", "--sweep-points", "1", "--out", out)
