@@ -123,3 +123,45 @@ def test_everything_works_where_there_is_no_fcntl(smoke_run, tmp_path):
     out = tmp_path / "out"
     done = run("experiments.sweep", "--profile", "smoke", "--jobs", "1", "--sweep-points", "1", "--out", out)
     assert done.returncode == 0 and (out / "sweep.json").exists(), done.stderr
+
+
+# ------------------------------------------------------------------------------------------------ installed packages
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """Environment and folder of a process that has the package as a wheel brings it, and no checkout."""
+    source, site, elsewhere = (tmp_path_factory.mktemp(name) for name in ("source", "site", "elsewhere"))
+    for part in ("dbn", "data/gtzan"):
+        shutil.copytree(REPOSITORY / part, source / part, ignore=shutil.ignore_patterns("__pycache__"))
+    for part in ("setup.py", "setup.cfg", "README.md", "LICENSE"):
+        shutil.copy(REPOSITORY / part, source)
+    subprocess.run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+                    "--disable-pip-version-check", "--wheel-dir", site, source], check=True, capture_output=True)
+    [wheel] = site.glob("*.whl")
+    shutil.unpack_archive(wheel, site, "zip")
+    return {"env": os.environ | {"PYTHONPATH": str(site)}, "cwd": elsewhere, "capture_output": True, "text": True}
+
+
+def test_a_wheel_brings_the_command_and_its_model(installed):
+    done = subprocess.run([sys.executable, "-m", "dbn", "info", "synthetic-demo"], **installed)
+    assert "classes: blues" in done.stdout, done.stderr
+    done = subprocess.run([sys.executable, "-c", "import dbn; print(dbn.__file__)"], **installed)
+    assert installed["env"]["PYTHONPATH"] in done.stdout
+
+
+def test_scripts_that_are_not_installed_say_where_they_are(installed):
+    done = subprocess.run([sys.executable, "-m", "experiments.table1"], **installed)
+    assert done.returncode and "get the repository" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_the_names_of_all_scripts_are_known_to_the_installed_package():
+    from dbn.cli.no_experiments import SCRIPTS
+    there = {path.stem for path in (REPOSITORY / "experiments").glob("*.py")} - {"__init__", "paper", "profiles"}
+    assert {name.rpartition(".")[2] for name in SCRIPTS} == there | {"bench"}
+
+
+def test_somebody_else_s_experiments_are_found_beside_the_installed_package(installed):
+    folder = installed["cwd"] / "experiments"
+    folder.mkdir()
+    (folder / "mine.py").write_text("print('mine')")
+    assert subprocess.run([sys.executable, "-m", "experiments.mine"], **installed).stdout == "mine\n"
