@@ -90,7 +90,8 @@ SPLITS = {"class": "50/20/30 % of each class, drawn with the seed",
           "artist": "50/20/30 % of the songs, no artist in two parts, drawn with the seed",
           "sturm": "Sturm's, filtered of repeated artists, copies and damaged clips"}
 
-COLUMNS = {"n_test": "songs", "mcnemar_p_vs_mfcc": "p against MFCCs", "gamma": "γ", "accuracies": "of each seed",
+COLUMNS = {"n_test": "decisions", "n_songs": "songs", "p_vs_mfcc": "p against MFCCs", "p_vs_mfcc_holm": "Holm",
+           "p_resampled_t": "resampled t", "gamma": "γ", "accuracies": "of each seed",
            "neighbour_share_space": "neighbours, original space", "neighbour_share_plane": "neighbours, plane",
            "other_songs_share_space": "in other songs, original space",
            "other_songs_share_plane": "in other songs, plane",
@@ -99,6 +100,7 @@ COLUMNS = {"n_test": "songs", "mcnemar_p_vs_mfcc": "p against MFCCs", "gamma": "
            "recall": "Share of each class's songs that were labelled right (recall)"}
 SHARES = {"accuracies", "neighbour_share_space", "neighbour_share_plane", "other_songs_share_space",
           "other_songs_share_plane", "standard_error", "paper_standard_error"}
+RANGES = {"C", "gamma"}  # one value a seed
 STEPS = {"sweep": "search", "corpus": "making the corpus", "frames": "DFTs of all frames",
          "mfcc": "MFCCs of all frames",
          "scaling": "fitting the scaling", "pretrain": "pre-training", "finetune": "fine-tuning",
