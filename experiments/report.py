@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
-from experiments.page.content import COLUMNS, DATASETS, RANGES, RESULTS, SHARES, STEPS, Result, deviations
+from experiments.page.content import COLUMNS, DATASETS, IN_WORDS, RANGES, RESULTS, SHARES, STEPS, Result, deviations
 from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
 from experiments.steps.judging import judged_text, p_values_text
 from experiments.steps.options import command, parse, run_script
@@ -251,7 +251,7 @@ def row_tables(rows):
         columns.append(("paper", lambda row: _cell(row.get("paper"), 3 if "accuracy" in row else None)))
     if "accuracy" in keys:
         columns.append(("0 to 1", _mark))
-    shown = {"name", "value", "accuracy", "ci95", "ci95_method", "p_vs_mfcc_method", "paper", *dicts}
+    shown = {"name", "value", "accuracy", "ci95", "paper", *IN_WORDS, *dicts}
     if all(row.get("n_test") == row.get("n_songs") for row in rows):
         shown.add("n_test")  # every song was decided once
     if all(len(row.get("accuracies") or []) < 2 for row in rows):
