@@ -139,10 +139,16 @@ class Judge:
 
 
 def with_holm(rows, p, corrected):
-    """The rows with Holm's correction of their p-values `p` under the key `corrected`, None where there is none."""
-    tested = [row[p] for row in rows if row[p] is not None]
-    values = iter(holm(tested))
-    return [row | {corrected: None if row[p] is None else next(values)} for row in rows]
+    """The rows with Holm's correction of their p-values under the key `corrected`, None where `p` is None."""
+    values = iter(holm([row[p] for row in rows if row[p] is not None]))
+    return [_behind(row, p, corrected, None if row[p] is None else next(values)) for row in rows]
+
+
+def _behind(row, key, name, value):
+    """A dict with one more entry, behind that of `key`: tables show them in this order."""
+    place = list(row).index(key) + 1
+    entries = list(row.items())
+    return dict([*entries[:place], (name, value), *entries[place:]])
 
 
 def interval_text(row):

@@ -63,7 +63,8 @@ def test_songs_of_one_artist_have_no_interval():
 
 
 def test_holm_among_rows():
-    rows = [{"p": None}, {"p": 0.01}, {"p": 0.04}, {"p": 0.03}]
+    rows = [{"p": None}, {"p": 0.01}, {"p": 0.04}, {"p": 0.03, "C": 1}]
+    assert list(with_holm(rows, "p", "holm")[-1]) == ["p", "holm", "C"]
     assert [row["holm"] for row in with_holm(rows, "p", "holm")] == [None, *map(pytest.approx, (0.03, 0.06, 0.06))]
 
 
