@@ -50,7 +50,7 @@ def draw(results, heading):
         scores = [result.scores[i] for i in order]
         axes.barh(places + shift, [score.accuracy for score in scores], BAR, color=COLOURS[name],
                   xerr=[score.fold_error for score in scores], error_kw={"elinewidth": 0.9, "ecolor": "black"},
-                  label=f"{name}, mean {result.mean:.3f} ± {result.standard_error:.3f}")
+                  label=_label(name, result))
     axes.axvline(0.5, color="black", linewidth=1, linestyle="--", label="chance")
     axes.set_yticks(places, [f"{score.name} ({score.n_positive})" for score in scores])
     axes.set(xlim=(0, 1), ylim=(-0.6, len(order) - 0.4),
@@ -59,6 +59,11 @@ def draw(results, heading):
     figure.legend(loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle(heading, fontsize=10)
     return figure
+
+
+def _label(name, result):
+    error = "" if len(result.scores) == 1 else f" ± {result.standard_error:.3f}"
+    return f"{name}, mean {result.mean:.3f}{error}"
 
 
 if __name__ == "__main__":

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
-from experiments.page.content import COLUMNS, DATASETS, RESULTS, SHARES, STEPS, Result, deviations
+from experiments.page.content import COLUMNS, DATASETS, IN_WORDS, RANGES, RESULTS, SHARES, STEPS, Result, deviations
 from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
+from experiments.steps.judging import judged_text, p_values_text
 from experiments.steps.options import command, parse, run_script
-from experiments.steps.reporting import SYNTHETIC_NOTE, value_text
+from experiments.steps.reporting import SYNTHETIC_NOTE, range_text, value_text
 
 ORDER = [entry.name for entry in RESULTS]
 
@@ -140,7 +141,7 @@ def _songs(result):
 def _seeds(result):
     seed, repeats = result.get("seed"), result.get("repeats", 1)
     return value_text(seed) if repeats == 1 else (
-        f"{seed} to {seed + repeats - 1}; their test songs are pooled, other values are means")
+        f"{seed} to {seed + repeats - 1}; what is no accuracy is a mean over them")
 
 
 def _of_networks(results):
@@ -184,10 +185,10 @@ def contents(entries):
 def reading_guide():
     """What the columns and the strips mean."""
     yield element("h2", "How to read this")
-    yield element("p", "“Ours” stands beside “paper”. An accuracy is a share of test songs, with its 95 % Wilson "
-                       "interval in brackets: these songs are compatible with every value inside it. p belongs to "
-                       "McNemar's exact test on the same songs: how likely a difference from MFCCs at least this "
-                       "large is, were both equally good.")
+    yield element("p", "“Ours” stands beside “paper”. An accuracy is a share of test songs, with its 95 % interval in "
+                       "brackets: these songs are compatible with every value inside it. p says how likely a "
+                       "difference from MFCCs at least this large is, were both equally good; Holm is p corrected for "
+                       "the number of rows that are tested. Under each table stands which interval and test it has.")
     yield element("p", "In the strips from 0 to 1 the dot is ours, the pale bar its interval, the upright stroke the "
                        "paper's accuracy.")
 
@@ -211,6 +212,10 @@ def result_section(entry, result, out, results):
     yield element("p", f"Paper: {entry.section}. {entry.about}", class_="soft")
     if result:
         yield from row_tables(result.get("shown", result["rows"]))  # a search has more rows than a page should
+        if "judged" in result:
+            is_tested = any("p_vs_mfcc" in row for row in result["rows"])
+            yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
+                          class_="soft")
     missing = [name for name, _ in entry.pictures if not (out / name).exists()]
     for name, text in entry.pictures:
         if name not in missing:
@@ -246,11 +251,12 @@ def row_tables(rows):
         columns.append(("paper", lambda row: _cell(row.get("paper"), 3 if "accuracy" in row else None)))
     if "accuracy" in keys:
         columns.append(("0 to 1", _mark))
-    shown = {"name", "value", "accuracy", "ci95", "paper", *dicts}
+    shown = {"name", "value", "accuracy", "ci95", "paper", *IN_WORDS, *dicts}
+    if all(row.get("n_test") == row.get("n_songs") for row in rows):
+        shown.add("n_test")  # every song was decided once
     if all(len(row.get("accuracies") or []) < 2 for row in rows):
         shown.add("accuracies")  # says again what the accuracy says
-    columns += [(COLUMNS.get(key, key), lambda row, key=key: _cell(row.get(key), 3 if key in SHARES else None))
-                for key in keys if key not in shown]
+    columns += [(COLUMNS.get(key, key), lambda row, key=key: _value(row, key)) for key in keys if key not in shown]
     yield table([heading for heading, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
     for key in dicts:
         names = list(dict.fromkeys(name for row in rows for name in row.get(key) or {}))
@@ -265,6 +271,12 @@ def _ours(row):
     interval = row.get("ci95")
     return element("span", _cell(row["accuracy"], 3),
                    element("small", f" [{_cell(interval, 3)}]") if interval else None)
+
+
+def _value(row, key):
+    if key in RANGES and isinstance(row.get(key), list):
+        return range_text(row[key])
+    return _cell(row.get(key), 3 if key in SHARES else None)
 
 
 def _mark(row):

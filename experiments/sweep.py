@@ -18,6 +18,7 @@ from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
 from experiments.steps.pipeline import Corpora, Run, read_json
+from experiments.steps.winner import songs_of_plan
 
 TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
@@ -74,8 +75,7 @@ def search(options, space=SPACE):
     inputs = folder / "inputs"
     with disk_errors(folder):
         (folder / "points").mkdir(parents=True, exist_ok=True)
-    data = {"frames of the corpus": store.key, "training songs": split.train, "validation songs": split.valid,
-            "number of frames": n_frames}
+    data = songs_of_plan(store, split) | {"number of frames": n_frames}
     data_key, start = hashlib.sha256(json.dumps(data).encode()).hexdigest(), secrets.token_hex(8)
     plan = {"format": FORMAT, "n_points": len(points), "halving": profile.sweep_halving,
             "space": {name: distribution.as_json() for name, distribution in space.items()},

@@ -4,10 +4,10 @@ import numpy as np
 from dbn.training.fit import versions
 from experiments import paper
 from experiments.steps import pictures
+from experiments.steps.judging import Judge, interval_text
 from experiments.steps.options import parse, run_script
 from experiments.steps.pipeline import prepared_runs
-from experiments.steps.reporting import (accuracy_row, heading, interval_text, markdown_table, table_result, units_text,
-                                         value_text, write_table)
+from experiments.steps.reporting import heading, markdown_table, table_result, units_text, value_text, write_table
 
 TITLE = "Table 1: the network"
 
@@ -29,11 +29,11 @@ def main(argv=None):
 def summary(options, corpora, runs):
     """The table as a dict, see :func:`experiments.steps.reporting.result_of`.
 
-    With several runs the songs of all test sets are pooled; what differs between the runs is a mean over them.
+    With several runs the accuracy is that of all their decisions; what else differs between them is a mean over them.
     """
     models = [run.model for run in runs]
-    true = np.concatenate([run.test_predictions["true"] for run in runs])
-    predicted = np.concatenate([run.test_predictions["predicted"] for run in runs])
+    judge = Judge.of_runs(runs)
+    correct = [run.test_predictions["true"] == run.test_predictions["predicted"] for run in runs]
     training = corpora.profile.training
     epochs = [max([record["epoch"] for record in model.history if record["stage"] == "finetune"], default=0)
               for model in models]
@@ -51,7 +51,7 @@ def summary(options, corpora, runs):
     }
     rows = [{"name": name, "value": value, "paper": paper.TABLE1[name]} for name, value in values.items()]
     name = "Classification accuracy"
-    rows.append(accuracy_row(name, true == predicted, paper.TABLE1[name]))
+    rows.append(judge.row(name, correct, paper.TABLE1[name]))
     wrong = sum(run.test_predictions["frame_errors"] for run in runs)
     n_test_frames = sum(run.test_predictions["n_frames"] for run in runs)
     best_epochs = [model.about["best_epoch"] for model in models]
@@ -65,10 +65,9 @@ def summary(options, corpora, runs):
     }
     rows += [{"name": name, "value": value, "paper": None} for name, value in extra.items()]
     if len(runs) > 1:
-        rows += [accuracy_row(f"{name}, seed {run.seed}",
-                              run.test_predictions["true"] == run.test_predictions["predicted"]) for run in runs]
+        rows += [Judge.of_runs([run]).row(f"{name}, seed {run.seed}", [of_run]) for run, of_run in zip(runs, correct)]
     result = table_result("table1", options, corpora, runs, rows, corpora.seconds() | seconds, versions())
-    return result | {"stopped": [model.about["stopped"] for model in models]}
+    return result | judge.as_json({name: correct}) | {"stopped": [model.about["stopped"] for model in models]}
 
 
 def _rate(models, **which):
@@ -85,11 +84,18 @@ def as_markdown(result):
     """The table with the paper's column beside ours."""
     rows = []
     for row in result["rows"]:
-        ours = interval_text(row) + f", {row['n_test']} songs" if "ci95" in row else value_text(row["value"])
+        ours = f"{interval_text(row)}, {_decided_text(row)}" if "ci95" in row else value_text(row["value"])
         rows.append([row["name"], ours, "" if row["paper"] is None else row["paper"]])
     once = (" The search looked at training and validation songs alone; the test songs are scored here, once."
             if result["winner_of_search"] else "")
-    return f"{heading(result, TITLE)}{once}\n\n{markdown_table(['', 'ours', 'paper (GTZAN)'], rows)}"
+    means = (" Rows of one seed have Wilson's interval; other values are means over the seeds."
+             if result["repeats"] > 1 else "")
+    return f"{heading(result, TITLE)}{means}{once}\n\n{markdown_table(['', 'ours', 'paper (GTZAN)'], rows)}"
+
+
+def _decided_text(row):
+    once = row["n_test"] == row["n_songs"]
+    return f"{row['n_songs']} songs" if once else f"{row['n_test']} decisions on {row['n_songs']} songs"
 
 
 def draw(options, corpora, runs):

@@ -7,8 +7,8 @@ where the mean of its windows' decision values is positive. Draws hold as many c
 training and for testing, so that chance is 0.5.
 
 All that is drawn at random depends on the seed, the tag's column and the fold, never on the features: two feature sets
-are compared on the same clips, and :func:`compare_tags` makes sure of it. The result does not depend on the number of
-processes.
+are compared on the same clips, and :func:`compare_tags` and :func:`difference_interval` make sure of it. The result
+does not depend on the number of processes.
 """
 from dataclasses import dataclass
 from itertools import product
@@ -20,8 +20,9 @@ from scipy.stats import wilcoxon
 from tqdm import tqdm
 
 from dbn.errors import DBNError, require_integer
+from dbn.evaluation.stats import bootstrap_interval
 from dbn.evaluation.svm import RBFSVM
-from dbn.evaluation.tag_draws import INNER_FOLDS, draw_all, group_folds, plan_draws
+from dbn.evaluation.tag_draws import INNER_FOLDS, draw_all, group_folds, group_keys, plan_draws
 from dbn.system.blas import one_blas_thread
 from dbn.trained.tagger import TagSVM
 
@@ -224,15 +225,58 @@ def compare_tags(a, b):
     ----------
     F. Wilcoxon, "Individual comparisons by ranking methods", Biometrics Bulletin 1, 1945.
     """
-    if [(score.name, score.clips) for score in a.scores] != [(score.name, score.clips) for score in b.scores]:
-        raise DBNError("a paired test needs two results on the same tags and test clips; evaluate both with the same "
-                       "tags, groups, n_folds, seed and min_clips")
+    _check_same_clips(a, b)
     differences = np.array([x.accuracy - y.accuracy for x, y in zip(a.scores, b.scores)])
     # accuracies are fractions: equal differences must stay equal to share a rank
     differences = np.round(differences, 12)
     if not differences.any():
         return 1.0
     return float(wilcoxon(differences).pvalue)
+
+
+def difference_interval(a, b, groups, confidence=0.95, seed=0):
+    """Bootstrap interval over artists for the difference of two feature sets' mean accuracies over the tags.
+
+    Tags share clips, and clips of an artist resemble each other, so that neither tags nor clips are independent.
+    Artists are drawn with replacement, each with all decisions on its clips, for every tag and for both feature sets.
+    The tags are not resampled: the interval is for these tags.
+
+    Parameters
+    ----------
+    a, b : TagResults
+        Of the same tags, folds and draws.
+    groups : sequence of str, [n_clips]
+        Each clip's artist; a clip of an unknown one ("" or None) is taken for one of its own.
+    confidence : float
+    seed : int
+        Of the resamples.
+
+    Returns
+    -------
+    (low, high) or None
+        Bounds for ``a.mean - b.mean``, see :func:`dbn.evaluation.stats.bootstrap_interval`.
+
+    Raises
+    ------
+    DBNError
+        Results on different tags or clips.
+    """
+    _check_same_clips(a, b)
+    numbers = {}
+    number = np.array([numbers.setdefault(key, len(numbers)) for key in group_keys(groups)])
+    sums, counts = np.zeros((2, len(numbers), len(a.scores)))
+    for tag, (x, y) in enumerate(zip(a.scores, b.scores)):
+        of_clip = number[list(x.clips)]
+        np.add.at(sums[:, tag], of_clip, np.array(x.correct, dtype=float) - np.array(y.correct))
+        np.add.at(counts[:, tag], of_clip, 1)
+    tested = counts.any(axis=1)
+    return bootstrap_interval(sums[tested], counts[tested], confidence, seed=seed)
+
+
+def _check_same_clips(a, b):
+    if [(score.name, score.clips) for score in a.scores] != [(score.name, score.clips) for score in b.scores]:
+        raise DBNError("a paired comparison needs two results on the same tags and test clips; evaluate both with the "
+                       "same tags, groups, n_folds, seed and min_clips")
 
 
 def _checked(features, tags, groups, C, gamma):

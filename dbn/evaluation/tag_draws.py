@@ -16,6 +16,12 @@ class Draw(NamedTuple):
     inner_folds: np.ndarray | None
 
 
+def group_keys(groups):
+    """Each clip's group, or one of its own in the place of "" and None: list of hashable."""
+    # a tuple is no label, so that it cannot coincide with one
+    return [(clip,) if group in ("", None) else group for clip, group in enumerate(groups)]
+
+
 def group_folds(groups, n_folds, seed):
     """Divide clips into folds of about equal size that share no group.
 
@@ -42,9 +48,8 @@ def group_folds(groups, n_folds, seed):
     """
     require_integer("n_folds", n_folds, minimum=2)
     members = {}
-    for clip, group in enumerate(groups):
-        # a tuple is no label, so that it cannot coincide with one
-        members.setdefault((clip,) if group in ("", None) else group, []).append(clip)
+    for clip, key in enumerate(group_keys(groups)):
+        members.setdefault(key, []).append(clip)
     if len(members) < n_folds:
         raise DBNError(f"{len(members)} groups (artists) cannot fill n_folds={n_folds}; take fewer folds or add clips "
                        "of other artists")

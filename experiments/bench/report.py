@@ -91,7 +91,7 @@ def write(out, result):
     out.mkdir(parents=True, exist_ok=True)
     if result["curves"]:
         curves.draw(out / "bench", result["curves"])
-    for suffix, content in ((".json", json.dumps(result, indent=1)), (".md", text)):
+    for suffix, content in ((".json", json.dumps(result, indent=1, allow_nan=False)), (".md", text)):
         with atomic_path(out / f"bench{suffix}") as path:
             path.write_text(content + "\n")
     print(f"{text}\n\nwritten: {out / 'bench'}.md and .json")

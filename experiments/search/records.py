@@ -89,7 +89,7 @@ def write_record(folder, point, record):
     over = record["status"] != "paused"
     path = final_path(folder, point) if over else work_folder(folder, point) / "record.json"
     with disk_errors(path), atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=1) + "\n")
+        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
     if over:
         shutil.rmtree(work_folder(folder, point), ignore_errors=True)
     else:  # of a smaller search, which had stopped this point

@@ -12,15 +12,17 @@ from typing import Callable
 import numpy as np
 from tqdm import tqdm
 
-from dbn.evaluation.stats import mcnemar_exact
+from dbn.errors import DBNError
 from dbn.evaluation.svm import select, vote
 from dbn.system.files import atomic_path
 from dbn.training.fit import versions
 from experiments.steps import pictures
 from experiments.steps.features import FeatureSets, feature_names
+from experiments.steps.judging import Judge, interval_text, p_text, p_values_text, with_holm
 from experiments.steps.pipeline import prepared_runs, read_json
-from experiments.steps.reporting import (accuracy_row, heading, interval_text, markdown_table, mean_text, table_result,
-                                         write_table)
+from experiments.steps.reporting import heading, markdown_table, range_text, table_result, write_table
+
+RIVAL = "MFCCs"  # what every other row is tested against
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ class Examples:
 
 
 def compare(options, table, examples_of, grid, paper_accuracies, title):
-    """Make a table: an SVM for each feature set and seed, pooled songs, the paired test against MFCCs.
+    """Make a table: an SVM for each feature set and seed, accuracies over all seeds, paired tests against MFCCs.
 
     Parameters
     ----------
@@ -72,12 +74,17 @@ def compare(options, table, examples_of, grid, paper_accuracies, title):
     print(f"{title}: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     corpora, runs = prepared_runs(options)
     answers = [_answers(run, table, examples_of, grid, options.jobs) for run in runs]
-    names = feature_names(runs[0].model.n_layers)
+    names, judge = feature_names(runs[0].model.n_layers), Judge.of_runs(runs)
+    _check_songs(answers, judge, corpora.corpus)
     classes = corpora.corpus.classes
-    rows = [_row(name, answers, classes, paper_accuracies.get(name)) for name in names]
+    correct = {name: [np.array(answer["true"]) == np.array(answer["rows"][name]["predicted"]) for answer in answers]
+               for name in names}
+    rows = with_holm([_row(name, answers, judge, correct, classes, paper_accuracies.get(name)) for name in names],
+                     "p_vs_mfcc", "p_vs_mfcc_holm")
     seconds = {step: float(np.mean([answer["seconds"][step] for answer in answers]))
                for step in answers[0]["seconds"]}
     result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, versions())
+    result |= judge.as_json(correct)
     result["selection"] = [{"seed": run.seed, **{name: answer["rows"][name]["log"] for name in names}}
                            for run, answer in zip(runs, answers)]
     write_table(options.out, result, _markdown(result, title))
@@ -117,8 +124,17 @@ def _answers(run, table, examples_of, grid, jobs):
         for step, seconds in (("SVM training and choice", chosen - started), ("test", time.monotonic() - chosen)):
             answers["seconds"][step] = answers["seconds"].get(step, 0.0) + seconds
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(answers))
+            temporary.write_text(json.dumps(answers, allow_nan=False))
     return answers
+
+
+def _check_songs(answers, judge, corpus):
+    """Make sure that answers kept by an earlier run are those for the songs of the split, in their order."""
+    labels = {track.name: track.label for track in corpus.tracks}
+    for answer, split in zip(answers, judge.splits):
+        if answer["true"] != [labels[name] for name in split.test]:
+            raise DBNError(f"seed {split.seed}: the answers kept in its folder are not those for its {len(split.test)} "
+                           "test songs; delete the folder's table2-*.json and table3-*.json and run this again")
 
 
 def _pooled(answers, name):
@@ -127,14 +143,13 @@ def _pooled(answers, name):
             np.concatenate([answer["rows"][name]["predicted"] for answer in answers]))
 
 
-def _row(name, answers, classes, paper_accuracy):
+def _row(name, answers, judge, correct, classes, paper_accuracy):
     true, predicted = _pooled(answers, name)
-    row = accuracy_row(name, true == predicted, paper_accuracy)
-    row["mcnemar_p_vs_mfcc"] = None
-    if name != "MFCCs":
-        row["mcnemar_p_vs_mfcc"] = mcnemar_exact(true == predicted, true == _pooled(answers, "MFCCs")[1])
-    row["accuracies"] = [float(np.mean(np.array(answer["true"]) == np.array(answer["rows"][name]["predicted"])))
-                         for answer in answers]
+    tests = dict.fromkeys(("p_vs_mfcc", "p_vs_mfcc_method", "p_resampled_t"))
+    if name != RIVAL:
+        tests = judge.against_mfcc(correct[name], correct[RIVAL])
+    row = judge.row(name, correct[name], paper_accuracy) | tests
+    row["accuracies"] = [float(np.mean(of_split)) for of_split in correct[name]]
     row["recall"] = {label: float((predicted == label)[true == label].mean()) for label in classes
                      if (true == label).any()}
     for value in ("C", "gamma"):
@@ -144,17 +159,18 @@ def _row(name, answers, classes, paper_accuracy):
 
 
 def _markdown(result, title):
-    rows = [[row["name"], interval_text(row),
-             "" if row["mcnemar_p_vs_mfcc"] is None else f"{row['mcnemar_p_vs_mfcc']:.2g}",
-             mean_text(row["C"]), mean_text(row["gamma"]), "" if row["paper"] is None else f"{row['paper']:.3f}"]
-            for row in result["rows"]]
-    table = markdown_table(["", "ours", "p against MFCCs", "C", "gamma", "paper (GTZAN)"], rows)
+    has_t = any(row["p_resampled_t"] is not None for row in result["rows"])
+    rows = [[row["name"], interval_text(row), p_text(row["p_vs_mfcc"]), p_text(row["p_vs_mfcc_holm"]),
+             *([p_text(row["p_resampled_t"])] if has_t else []), range_text(row["C"]), range_text(row["gamma"]),
+             "" if row["paper"] is None else f"{row['paper']:.3f}"] for row in result["rows"]]
+    table = markdown_table(["", "ours", f"p against {RIVAL}", "Holm", *(["resampled t"] if has_t else []), "C", "gamma",
+                            "paper (GTZAN)"], rows)
     classes = list(result["rows"][0]["recall"])
     recall = markdown_table(["recall", *classes], [[row["name"], *(f"{row['recall'][label]:.2f}" for label in classes)]
                                                    for row in result["rows"]])
-    return (f"{heading(result, title)} p is McNemar's exact test on the same songs; C and gamma were chosen on the "
-            f"validation songs{' (their means over the seeds)' if result['repeats'] > 1 else ''}.\n\n"
-            f"{table}\n\n{recall}")
+    over_seeds = "; of several seeds, their smallest and largest value" if result["repeats"] > 1 else ""
+    return (f"{heading(result, title)} {p_values_text(result)} C and gamma were chosen on the validation songs"
+            f"{over_seeds}.\n\n{table}\n\n{recall}")
 
 
 def _draw(options, table, rows, answers, classes, title):

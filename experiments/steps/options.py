@@ -75,6 +75,11 @@ def command(script, argv):
     return shlex.join(["python", "-m", f"experiments.{script}", *argv])
 
 
+def search_command(options):
+    """The line that makes the search whose winner these options take."""
+    return command("sweep", [argument for argument in options.argv if argument != "--from-sweep"])
+
+
 def _with_profile(options):
     """The namespace with the chosen profile, changed as asked, and what else follows from the options."""
     given = vars(options)
@@ -102,8 +107,7 @@ def _take_winner(options, given):
             raise DBNError(f"--from-sweep and --{name.replace('_', '-')} both say what the network is: give one")
     run = {"dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
            "repeats": options.repeats} | {name: getattr(options.profile, name) for name in OF_PROFILE}
-    search = command("sweep", [argument for argument in options.argv if argument != "--from-sweep"])
-    settings, about = read_winner(options.out, search, run)
+    settings, about = read_winner(options.out, search_command(options), run)
     scaling = settings.pop("scaling")
     options.profile = replace(options.profile, scaling=scaling, training=replace(options.profile.training, **settings))
     return about

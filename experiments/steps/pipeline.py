@@ -21,7 +21,8 @@ from dbn.system.files import atomic_path
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
-from experiments.steps.options import STOPPED
+from experiments.steps import winner
+from experiments.steps.options import STOPPED, search_command
 
 
 class Corpora:
@@ -122,7 +123,10 @@ class Run:
 
     @cached_property
     def split(self):
-        """The :class:`dbn.datasets.splits.Split`, written to ``split.csv``; unreadable songs are still in it."""
+        """The :class:`dbn.datasets.splits.Split`, written to ``split.csv``; unreadable songs are still in it.
+
+        With the settings of a search's winner, it is made sure that the search chose on these songs.
+        """
         tracks, how = self.corpora.corpus.tracks, self.profile.split
         if how == "class":
             split = splits.split_by_class(tracks, self.seed)
@@ -137,6 +141,9 @@ class Run:
         for part in ("train", "valid", "test"):
             if not getattr(split, part):
                 raise DatasetError(f"the split {how!r} has no {part} songs; choose another --split, or add songs")
+        options = self.corpora.options
+        if options.winner:
+            winner.check_songs(options.out, search_command(options), split)
         splits.warn_identical(split, identical.identical_files(tracks))
         splits.write_split(split, self.folder / "split.csv")
         return split
@@ -148,6 +155,9 @@ class Run:
     @cached_property
     def network_folder(self):
         """Where this network is kept; the name covers the frames, the split and every option of the training."""
+        options = self.corpora.options
+        if options.winner:
+            winner.check_frames(options.out, search_command(options), self.corpora.store.key)
         split = [getattr(self.split, part) for part in ("train", "valid")]
         depends_on = [self.corpora.store.key, split, self.profile.scaling, asdict(self.settings)]
         return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"

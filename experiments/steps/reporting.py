@@ -8,44 +8,18 @@ from pathlib import Path
 import numpy as np
 from joblib import cpu_count
 
-from dbn.evaluation.stats import wilson_interval
 from dbn.system.files import atomic_path
+from experiments.steps.judging import judged_text
 from experiments.steps.options import command
 
 SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
                   "not comparable with the paper's numbers.")
 
 
-def accuracy_row(name, correct, paper=None):
-    """The part of a row that every accuracy has.
-
-    Parameters
-    ----------
-    name : str
-        The paper's name of the row.
-    correct : bool array [n_songs]
-        Which songs were labelled right.
-    paper : float, optional
-        The paper's accuracy.
-
-    Returns
-    -------
-    dict
-        ``name``, ``accuracy``, ``ci95`` (Wilson interval), ``n_test``, ``paper``.
-    """
-    n_correct, n = int(correct.sum()), len(correct)
-    return {"name": name, "accuracy": n_correct / n, "ci95": list(wilson_interval(n_correct, n)), "n_test": n,
-            "paper": paper}
-
-
-def interval_text(row):
-    """"0.741 [0.639, 0.822]" of an :func:`accuracy_row`."""
-    return f"{row['accuracy']:.3f} [{row['ci95'][0]:.3f}, {row['ci95'][1]:.3f}]"
-
-
-def mean_text(value):
-    """A number, or the mean of a list of them, in four digits."""
-    return f"{np.mean(value):.4g}"
+def range_text(values):
+    """A number in four digits; of a list of numbers, "smallest–largest", or the one number that all of them are."""
+    values = np.atleast_1d(values)
+    return "–".join(f"{value:.4g}" for value in dict.fromkeys([values.min(), values.max()]))
 
 
 def table_result(table, options, corpora, runs, rows, seconds, versions):
@@ -81,13 +55,19 @@ def corpus_name(dataset):
 
 
 def heading(result, title):
-    """Title, corpus, number of songs and seeds of a table in Markdown."""
+    """Title, corpus, number of songs and seeds of a table of genres in Markdown, and how its accuracies are judged."""
     songs = result["n_songs"]
-    seeds = f"seed {result['seed']}" if result["repeats"] == 1 else (
-        f"{result['repeats']} seeds from {result['seed']} on, their test songs pooled, other values are means")
     return (f"## {title}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
-            f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; {seeds}. "
-            f"Accuracy with its 95 % Wilson interval.{network_text(result)}")
+            f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; "
+            f"{_seeds_text(result)}. {judged_text(result)}{network_text(result)}")
+
+
+def _seeds_text(result):
+    first, repeats = result["seed"], result["repeats"]
+    if repeats == 1:
+        return f"seed {first}"
+    splits = "the same ones in all" if result["judged"]["one_split"] else f"in each of {repeats} splits"
+    return f"{splits}, seeds {first} to {first + repeats - 1}"
 
 
 def network_text(result):
@@ -142,7 +122,7 @@ def write_table(out, result, text):
     if result["skipped"]:
         text += f"\n\nLeft out, {len(result['skipped'])} file(s):\n\n" + "\n".join(
             f"- {entry['file']}: {entry['why']}" for entry in result["skipped"])
-    for suffix, content in ((".json", json.dumps(result, indent=1)), (".md", text)):
+    for suffix, content in ((".json", json.dumps(result, indent=1, allow_nan=False)), (".md", text)):
         with atomic_path(out / f"{result['table']}{suffix}") as path:
             path.write_text(content + "\n")
     print(f"\n{text}\n\nwritten: {out / result['table']}.md and .json")

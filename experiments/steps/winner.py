@@ -15,6 +15,9 @@ OF_PROFILE = ("split", "clips_per_genre", "clip_seconds")
 SAME = ("dataset", "profile", *OF_PROFILE, "seed")
 DRAWN_SPLITS = ("class", "artist")  # other songs with every seed
 
+FRAMES, SONGS = "frames of the corpus", {"train": "training songs", "valid": "validation songs"}  # in a search's plan
+N_NAMED = 5  # songs that a message names
+
 
 def read_winner(out, search, run):
     """The winner of the search in a results folder.
@@ -61,11 +64,11 @@ def read_winner(out, search, run):
     if winner is None:
         raise DBNError(f"--from-sweep: the search has no winner: none of its points was trained to its end ({path}); "
                        "change the space in experiments/profiles.py")
-    _check_songs(path, made_with, run)
+    _check_options(path, made_with, run)
     return settings, about
 
 
-def _check_songs(path, made_with, run):
+def _check_options(path, made_with, run):
     is_drawn = run["split"] in DRAWN_SPLITS
     for name in SAME if is_drawn else SAME[:-1]:
         if run[name] != made_with[name]:
@@ -76,3 +79,85 @@ def _check_songs(path, made_with, run):
     if is_drawn and run["repeats"] > 1:
         raise DBNError("--from-sweep goes with one seed: the validation songs on which the search chose are among the "
                        "test songs of other seeds; leave --repeats out, or give a --split that is not drawn")
+
+
+def songs_of_plan(store, split):
+    """What the plan of a search says of its songs.
+
+    Parameters
+    ----------
+    store : dbn.audio.frames.FrameStore
+    split : dbn.datasets.splits.Split
+
+    Returns
+    -------
+    dict
+        The store's key as ``frames of the corpus``, and names as ``training songs`` and ``validation songs``.
+    """
+    return {FRAMES: store.key} | {name: getattr(split, part) for part, name in SONGS.items()}
+
+
+def check_songs(out, search, split):
+    """Make sure that the winner of the search in a results folder was chosen on the songs of a split.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        Holds ``sweep/plan.json``.
+    search : str
+        The command that makes a search, for the messages.
+    split : dbn.datasets.splits.Split
+        Its training and validation songs must be those of the search, or one on which the search chose could be a test
+        song here.
+
+    Raises
+    ------
+    DBNError
+        Other songs, and which they are; no plan, or a damaged one.
+    """
+    plan = _read_plan(out, search)
+    differences = [_differences(name, plan[name], getattr(split, part)) for part, name in SONGS.items()]
+    if any(differences):
+        raise _other_songs(out, search, "; ".join(filter(None, differences)))
+
+
+def check_frames(out, search, key):
+    """Make sure that the winner was chosen on the same audio as well: `key` is that of the frame store here.
+
+    Raises
+    ------
+    DBNError
+        Frames of other files or by other settings; no plan, or a damaged one.
+    """
+    there = _read_plan(out, search)[FRAMES]
+    if there != key:
+        raise _other_songs(out, search, f"{FRAMES} (the key was {there[:12]}, now {key[:12]}): a file was added, taken "
+                           "away or changed, the folder is another one, or the frames are made in another way")
+
+
+def _read_plan(out, search):
+    path = out / "sweep" / "plan.json"
+    try:
+        plan = json.loads(path.read_text())
+        return {FRAMES: str(plan[FRAMES])} | {name: [str(song) for song in plan[name]] for name in SONGS.values()}
+    except FileNotFoundError:
+        raise DBNError(f"--from-sweep: {path} is not there, which says on which songs the winner was chosen; make the "
+                       f"search again with\n  {search}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DBNError(f"{path}: is damaged ({error!r}); delete the folder {path.parent} and make the search again "
+                       f"with\n  {search}") from error
+
+
+def _differences(name, there, here):
+    """Which songs are in one of two lists alone: a text, "" where there are none."""
+    alone = [(songs, where) for songs, where in ((sorted(set(there) - set(here)), "in the search alone"),
+                                                 (sorted(set(here) - set(there)), "here alone")) if songs]
+    texts = [f"{len(songs)} {where} ({', '.join(songs[:N_NAMED])}{', ...' if len(songs) > N_NAMED else ''})"
+             for songs, where in alone]
+    return f"{name}: {', '.join(texts)}" if texts else ""
+
+
+def _other_songs(out, search, what):
+    return DBNError(f"--from-sweep: the search in {out / 'sweep'} chose its winner for other songs. What differs: "
+                    f"{what}. Give the corpus and the split of the search, or make a search for these songs in another "
+                    f"--out, with\n  {search}")

@@ -167,7 +167,7 @@ def tag_results(name, clips, options, folder):
         started = time.monotonic()
         results = evaluate_tags(features, tags, groups, names=clips.corpus.tags, jobs=options.jobs, **settings)
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(asdict(results) | {"seconds": time.monotonic() - started}))
+            temporary.write_text(json.dumps(asdict(results) | {"seconds": time.monotonic() - started}, allow_nan=False))
     try:
         kept = json.loads(path.read_text())
         scores = tuple(TagScore(**score) for score in kept["scores"])

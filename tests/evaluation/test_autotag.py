@@ -10,7 +10,8 @@ from scipy.stats import wilcoxon
 
 from dbn.errors import DBNError
 from dbn.evaluation import autotag
-from dbn.evaluation.autotag import TagResults, TagScore, compare_tags, evaluate_tags, group_folds
+from dbn.evaluation.autotag import (TagResults, TagScore, compare_tags, difference_interval, evaluate_tags,
+                                    group_folds)
 from dbn.evaluation.svm import RBFSVM
 
 POPULARITY = (1095, 883, 684, 615, 605, 488, 474, 433, 416, 347, 315, 243, 191, 180, 173, 170, 167, 163, 160, 159, 111,
@@ -378,10 +379,43 @@ def test_a_better_feature_set_is_found_better():
     assert good.mean > bad.mean + 0.2 and compare_tags(good, bad) == pytest.approx(2 / 2 ** 8)
 
 
+def test_difference_interval_agrees_with_resampled_artists():
+    """Artists drawn with replacement by a loop, each tag's accuracy counted anew; unknown artists are one a clip."""
+    rng = np.random.default_rng(0)
+    artists = np.array([f"artist {i}" for i in rng.integers(0, 40, 200)], dtype=object)
+    artists[:10] = ""
+    clips = [tuple(rng.choice(200, n, replace=False).tolist()) for n in (60, 90, 120)]
+    taste = dict(zip(sorted(set(artists)), rng.normal(0, 0.2, 41)))  # artists whose clips one of the two knows better
+
+    def results(sign):
+        return TagResults(tuple(
+            TagScore(str(tag), float(np.mean(correct)), (), 0.0, 1, len(of_tag), (), of_tag, tuple(correct))
+            for tag, of_tag in enumerate(clips)
+            for correct in [[bool(rng.random() < 0.7 + sign * taste[artists[clip]]) for clip in of_tag]]), ())
+
+    a, b = results(1), results(-1)
+    keys = np.array([artist or f"clip {i}" for i, artist in enumerate(artists)])
+    names = sorted(set(keys[np.concatenate(clips)]))
+    differences = []
+    for _ in range(2000):
+        times = dict(zip(names, np.bincount(rng.integers(0, len(names), len(names)), minlength=len(names))))
+        differences.append(np.mean([np.average(np.array(x.correct, float) - np.array(y.correct),
+                                               weights=[times[keys[clip]] for clip in x.clips])
+                                    for x, y in zip(a.scores, b.scores)]))
+    low, high = difference_interval(a, b, artists)
+    assert (low, high) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.015)
+    assert low < a.mean - b.mean < high
+    as_if_each_clip_were_an_artists = difference_interval(a, b, [""] * 200)
+    assert np.ptp(as_if_each_clip_were_an_artists) < 0.9 * (high - low)
+    assert difference_interval(b, a, artists) == pytest.approx((-high, -low), abs=0.01)
+
+
 def test_results_on_other_tags_or_clips_are_not_compared():
     for other in (results_of(0.5), results_of(0.5, 0.5, clips=(0, 2))):
         with pytest.raises(DBNError, match="same tags and test clips"):
             compare_tags(results_of(0.5, 0.6), other)
+        with pytest.raises(DBNError, match="same tags and test clips"):
+            difference_interval(results_of(0.5, 0.6), other, ["a", "b", "c"])
     tags, groups = small()
     one, other = (evaluate_tags(noise(240), tags, groups, seed=seed, progress=False) for seed in (0, 1))
     with pytest.raises(DBNError, match="seed"):

@@ -92,8 +92,11 @@ def table(name, rows, dataset="gtzan", **changes):
 
 
 def accuracies(names):
-    return [{"name": name, "accuracy": 0.41237 + i / 100, "ci95": [0.35149 + i / 100, 0.47881 + i / 100], "n_test": 598,
-             "paper": 0.63 + i / 100, "mcnemar_p_vs_mfcc": 0.0123 * i or None, "accuracies": [0.40191, 0.42283],
+    return [{"name": name, "accuracy": 0.41237 + i / 100, "ci95": [0.35149 + i / 100, 0.47881 + i / 100],
+             "ci95_method": "bootstrap over songs", "n_test": 598, "n_songs": 510,
+             "paper": 0.63 + i / 100, "p_vs_mfcc": 0.0123 * i or None, "p_vs_mfcc_holm": 0.0321 * i or None,
+             "p_vs_mfcc_method": "sign flips over songs", "p_resampled_t": 0.0456 * i or None,
+             "accuracies": [0.40191, 0.42283],
              "recall": {"blues": 0.123 + i / 10, HOSTILE: 0.456}, "C": [1.0, 10.0], "gamma": [0.05, 0.00075]}
             for i, name in enumerate(names)]
 
@@ -101,7 +104,7 @@ def accuracies(names):
 TABLE1 = [{"name": "Number of hidden layers", "value": 3, "paper": 3},
           {"name": "Units per layer", "value": "50", "paper": 50},
           {"name": "Classification accuracy", "accuracy": 0.70117, "ci95": [0.6512, 0.7449], "n_test": 598,
-           "paper": 0.737},
+           "n_songs": 510, "paper": 0.737},
           {"name": "Training frames", "value": 645500.0, "paper": None},
           {"name": "Frames a second", "value": None, "paper": None}]
 ROWS = ["MFCCs", "Layer 1", "Layer 2", "Layer 3", "All Layers"]
@@ -168,18 +171,34 @@ def test_only_table1(write, capsys, tmp_path):
 def test_numbers_are_those_of_the_results(write):
     page = write(*everything())
     row = page.row("Classification accuracy")
-    assert (row["ours"], row["paper"], row["songs"]) == ("0.701 [0.651, 0.745]", "0.737", "598")
+    assert (row["ours"], row["paper"], row["songs"], row["decisions"]) == (
+        "0.701 [0.651, 0.745]", "0.737", "510", "598")
     assert page.row("Number of hidden layers")["ours"] == "3"
     assert page.row("Training frames")["ours"] == "645,500"
     row = page.row("Layer 3", "γ")
     assert row["ours"] == "0.442 [0.381, 0.509]" and row["paper"] == "0.660"
-    assert (row["C"], row["γ"], row["of each seed"]) == ("1, 10", "0.05, 0.00075", "0.402, 0.423")
-    assert row["p against MFCCs"] == "0.0369" and page.row("MFCCs", "γ")["p against MFCCs"] == ""
+    assert (row["C"], row["γ"], row["of each seed"]) == ("1–10", "0.00075–0.05", "0.402, 0.423")
+    assert (row["p against MFCCs"], row["Holm"], row["resampled t"]) == ("0.0369", "0.0963", "0.1368")
+    assert page.row("MFCCs", "γ")["p against MFCCs"] == "" and "bootstrap over songs" not in row.values()
     recall = page.row("blues", "Layer 1")
     assert [recall[name] for name in ROWS] == ["0.12", "0.22", "0.32", "0.42", "0.52"]
     assert page.row("MFCCs", "dimensions")["neighbours, original space"] == "0.487"
     assert page.row("best", "frame error")["pretrain_lr"] == "0.0123"
     assert page.row("DBN")["standard error"] == "0.021"
+
+
+def test_how_numbers_are_judged_stands_under_the_table(write):
+    judged = {"judged": {"unit": "artists", "n_units": 77, "n_decisions": 598, "n_songs": 510, "one_split": False}}
+    page = write(table("table1", TABLE1, **judged), table("table2", accuracies(ROWS), **judged),
+                 table("table3", accuracies(ROWS), repeats=1, **judged))
+    assert page.text.count("598 decisions on 510 different test songs by 77 artists") == 2
+    assert page.text.count("the signs of the differences of the artists") == 1
+    assert page.text.count("McNemar's exact test") == page.text.count("Wilson interval") == 1
+
+
+def test_one_decision_a_song_is_not_said_twice(write):
+    rows = [row | {"n_test": 510} for row in accuracies(ROWS)]
+    assert "decisions" not in write(table("table2", rows)).row("Layer 1")
 
 
 def test_accuracy_marks(write):
@@ -193,7 +212,7 @@ def test_accuracy_marks(write):
 
 def test_facts_settings_times_and_files(write):
     page = write(*everything())
-    for fact in ("GTZAN", "500 training, 200 validation, 299 test", "3 to 4; their test songs are pooled",
+    for fact in ("GTZAN", "500 training, 200 validation, 299 test", "3 to 4; what is no accuracy",
                  "2026-11-22 18:24 UTC", "A CPU, 7 cores, Linux", "python 3.11.7, pytensor 3.0.7", "jazz.00054.wav",
                  "damaged", "make setup"):
         assert fact in page.text
@@ -210,7 +229,7 @@ def test_facts_settings_times_and_files(write):
 def test_differing_results_are_told_apart(write):
     settings = {"n_mfcc": 20, "window": "hann", "training": {"batch_size": 20}}
     page = write(table("table1", TABLE1), table("table2", accuracies(ROWS), seed=5, repeats=1, settings=settings))
-    assert "3 to 4; their test songs are pooled, other values are means (Table 1); 5 (Table 2)" in page.text
+    assert "3 to 4; what is no accuracy is a mean over them (Table 1); 5 (Table 2)" in page.text
     differences = page.text.split("Where Table 2 differs")[1].split("Times")[0]
     assert re.search(r"n_mfcc\s*20", differences) and re.search(r"f_max\s*unknown", differences)
     assert "batch_size" not in differences

@@ -12,6 +12,7 @@ from dbn.audio import dft_magnitudes, load_audio
 from dbn.cli.parser import main
 from dbn.datasets import majorminer
 from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags, train_tags
+from dbn.evaluation.stats import bootstrap_interval, holm
 from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
 from dbn.features.mim import mim_features
@@ -109,9 +110,52 @@ def test_what_stands_beside_the_rows(made):
         differences = np.array(list(row["tags"].values())) - np.array(list(rows["MIM"]["tags"].values()))
         p = None if name == "MIM" else pytest.approx(wilcoxon(differences.round(12)).pvalue)
         assert row["wilcoxon_p_vs_mim"] == p
+    others = [row for name, row in rows.items() if name != "MIM"]
+    assert [row["wilcoxon_p_vs_mim_holm"] for row in others] == holm([row["wilcoxon_p_vs_mim"] for row in others])
     text = (made / "table4.md").read_text()
     assert f"{rows['DBN']['accuracy']:.3f} ± {rows['DBN']['standard_error']:.3f}" in text
+    low, high = rows["DBN"]["difference_ci95"]
+    assert f"{rows['DBN']['difference_vs_mim']:+.3f} [{low:+.3f}, {high:+.3f}]" in text
     assert "0.73 ± 0.02" in text and "67.2%" in text and "Synthetic corpus" in text and "MFCCs *" in text
+
+
+def test_difference_from_mim_anew_from_the_json_alone(made):
+    """Each row's accuracies, and its interval by SciPy's bootstrap of artists, from the test clips that are named."""
+    result = read(made)
+    artists = sorted(set(result["artists"].values()))
+    tags, mim = result["tags"], {tag: about["correct"]["MIM"] for tag, about in result["tags"].items()}
+    counts = np.array([[sum(result["artists"][clip] == artist for clip in about["test_clips"])
+                        for about in tags.values()] for artist in artists])
+    for row in result["rows"]:
+        ours = {tag: about["correct"][row["name"]] for tag, about in tags.items()}
+        assert row["tags"] == {tag: pytest.approx(text.count("1") / len(text)) for tag, text in ours.items()}
+        if row["name"] == "MIM":
+            assert row["difference_vs_mim"] is row["difference_ci95"] is None
+            continue
+        sums = np.array([[sum((x == "1") - (y == "1") for clip, x, y in zip(about["test_clips"], ours[tag], mim[tag])
+                              if result["artists"][clip] == artist) for tag, about in tags.items()]
+                         for artist in artists])
+        assert row["difference_vs_mim"] == pytest.approx((sums.sum(axis=0) / counts.sum(axis=0)).mean())
+        assert row["difference_ci95"] == pytest.approx(bootstrap_interval(sums, counts), abs=1e-12)
+        assert row["difference_ci95_method"] == "bootstrap over artists"
+
+
+def test_one_tag_has_no_standard_error(made, model_path, tmp_path):
+    """There is no such number: None in the JSON, nothing in the table and the figure."""
+    root = tmp_path / "root"
+    shutil.copytree(made / "tagged" / "audio", root / "audio")
+    # every tag but one gets a name of its own for each clip, and so is rarer
+    lines = [line.split("\t") for line in (made / "tagged" / "clips.tsv").read_text().splitlines()]
+    lines = [[clip, *about, tag if tag == "guitar" else f"{tag} {clip}", count] for clip, *about, tag, count in lines]
+    (root / "clips.tsv").write_text("".join("\t".join(line) + "\n" for line in lines))
+    options = ["--dataset", "majorminer", "--root", str(root), "--model", str(model_path), "--n-tags", "1"]
+    table4.main(arguments(tmp_path / "out", *options))
+    result = json.loads((tmp_path / "out" / "table4.json").read_text(), parse_constant=pytest.fail)
+    assert list(result["tags"]) == ["guitar"]
+    assert [row["standard_error"] for row in result["rows"]] == [None] * len(ROWS)
+    text = (tmp_path / "out" / "table4.md").read_text()
+    assert "nan" not in text and f"| {result['rows'][0]['accuracy']:.3f} " in text
+    figure3.main(arguments(tmp_path / "out", *options))
 
 
 def test_second_run_and_figure_compute_nothing_again(made, monkeypatch):
@@ -202,7 +246,7 @@ def test_three_columns_without_artists(root, model_path, tmp_path, capsys):
                           str(model_path)))
     n_clips = read(tmp_path / "out")["n_clips"]
     assert n_clips["used"] == n_clips["of unknown artists"] == 46
-    assert "folds by clip" in capsys.readouterr().out
+    assert "folds by clip" in (printed := capsys.readouterr().out) and "a bootstrap over clips" in printed
 
 
 # --- Figure 3 ---

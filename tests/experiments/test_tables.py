@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats as scipy_stats
 
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.datasets.splits import read_split
-from dbn.evaluation.stats import mcnemar_exact, wilson_interval
+from dbn.errors import DBNError
+from dbn.evaluation.stats import holm, mcnemar_exact, wilson_interval
 from dbn.trained.model import load_model
 from experiments import paper, table1, table2, table3
 
@@ -115,10 +117,13 @@ def test_comparison(smoke_run, module, paper_accuracies):
         assert (row["accuracy"], row["n_test"]) == (correct.mean(), 20)
         assert np.mean(list(row["recall"].values())) == pytest.approx(row["accuracy"])  # two songs of every class
         expected = None if row["name"] == "MFCCs" else mcnemar_exact(correct, mfcc_correct)
-        assert row["mcnemar_p_vs_mfcc"] == expected
+        assert row["p_vs_mfcc"] == expected and row["p_resampled_t"] is None
+        assert tuple(row["ci95"]) == wilson_interval(int(correct.sum()), 20)
         log = answers["rows"][row["name"]]["log"]
         best = max(log, key=lambda point: (point["song_accuracy"], point["example_accuracy"]))
         assert (row["C"], row["gamma"]) == (best["C"], best["gamma"])
+    others = result["rows"][1:]
+    assert [row["p_vs_mfcc_holm"] for row in others] == holm([row["p_vs_mfcc"] for row in others])
     before = (smoke_run / f"{table}.json").read_text()
     started = time.monotonic()
     module.main(smoke(smoke_run))
@@ -144,16 +149,80 @@ def test_every_row_of_table2_has_the_same_frames(smoke_run):
     assert all((among == frame).all(axis=1).any() for frame in examples.train_x["MFCCs"][::50])
 
 
-def test_two_seeds_are_pooled(smoke_run, tmp_path):
-    out = tmp_path / "two"
+@pytest.fixture(scope="module")
+def two_seeds(smoke_run, tmp_path_factory):
+    """Folder of Tables 1 and 3 of two seeds."""
+    out = tmp_path_factory.mktemp("two") / "out"
     shutil.copytree(smoke_run, out)
     table1.main(smoke(out, "--repeats", "2"))
-    result = read(out, "table1")
-    rows = {row["name"]: row for row in result["rows"]}
+    table3.main(smoke(out, "--repeats", "2"))
+    return out
+
+
+def test_table1_of_two_seeds(two_seeds):
+    rows = {row["name"]: row for row in read(two_seeds, "table1")["rows"]}
     seeds = [rows[f"Classification accuracy, seed {seed}"] for seed in (0, 1)]
-    assert rows["Classification accuracy"]["n_test"] == 40 == sum(row["n_test"] for row in seeds)
-    assert rows["Classification accuracy"]["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in seeds]))
-    assert read_split(out / "seed-0" / "split.csv") != read_split(out / "seed-1" / "split.csv")
+    splits = [read_split(two_seeds / f"seed-{seed}" / "split.csv") for seed in (0, 1)]
+    assert splits[0] != splits[1]
+    both = rows["Classification accuracy"]
+    assert both["n_test"] == 40 == sum(row["n_test"] for row in seeds)
+    assert both["n_songs"] == len({*splits[0].test, *splits[1].test})
+    assert both["accuracy"] == pytest.approx(np.mean([row["accuracy"] for row in seeds]))
+    assert [row["ci95_method"] for row in (both, *seeds)] == ["bootstrap over artists", "Wilson", "Wilson"]
+    text = (two_seeds / "table1.md").read_text()
+    assert f"40 decisions on {both['n_songs']} different test songs by" in text
+
+
+def test_two_seeds_anew_from_the_json_alone(two_seeds):
+    """Intervals and p-values by SciPy and by every choice of signs, from what the result says of the test songs."""
+    result = read(two_seeds, "table3")
+    artists, seeds = result["artists"], result["test_songs"]
+    for seed in seeds:
+        split = read_split(two_seeds / f"seed-{seed['seed']}" / "split.csv")
+        assert (tuple(seed["songs"]), seed["n_train"]) == (split.test, len(split.train))
+    of_artist = {artist: [(i, place) for i, seed in enumerate(seeds) for place, song in enumerate(seed["songs"])
+                          if artists[song] == artist] for artist in sorted(set(artists.values()))}
+    assert result["judged"]["n_units"] == len(of_artist)
+
+    def sums(name):
+        return np.array([sum(seeds[i]["correct"][name][place] == "1" for i, place in decided)
+                         for decided in of_artist.values()])
+
+    counts = np.array([len(decided) for decided in of_artist.values()])
+    for row in result["rows"]:
+        accuracies = np.array([seed["correct"][row["name"]].count("1") / len(seed["songs"]) for seed in seeds])
+        assert row["accuracies"] == pytest.approx(accuracies)
+        assert row["accuracy"] == pytest.approx(sums(row["name"]).sum() / 40)
+        n = len(counts)
+        z = np.sqrt(n / (n - 1)) * scipy_stats.t.ppf(0.975, n - 1)
+        expected = scipy_stats.bootstrap(
+            (sums(row["name"]), counts), lambda s, n, axis: s.sum(axis=axis) / n.sum(axis=axis), paired=True,
+            n_resamples=20_000, confidence_level=2 * scipy_stats.norm.cdf(z) - 1, random_state=0).confidence_interval
+        assert row["ci95"] == pytest.approx(tuple(expected), abs=0.02)
+        if row["name"] == "MFCCs":
+            continue
+        differences = sums(row["name"]) - sums("MFCCs")
+        drawn = scipy_stats.permutation_test((differences,), np.sum, permutation_type="samples", n_resamples=20_000,
+                                             random_state=0)
+        assert row["p_vs_mfcc"] == pytest.approx(drawn.pvalue, abs=0.015)
+        of_mfcc = np.array([seed["correct"]["MFCCs"].count("1") / len(seed["songs"]) for seed in seeds])
+        d = accuracies - of_mfcc
+        error = np.sqrt((1 / 2 + 20 / 30) * d.var(ddof=1))
+        expected = 2 * scipy_stats.t.sf(abs(d.mean()) / error, 1) if error else None if d.any() else 1
+        assert row["p_resampled_t"] == pytest.approx(expected)
+    text = (two_seeds / "table3.md").read_text()
+    assert "by a bootstrap over artists" in text and "corrected t-test over the splits" in text
+
+
+def test_answers_kept_for_other_songs_are_refused(two_seeds, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(two_seeds, out)
+    path, = (out / "seed-1").glob("table3-*.json")
+    kept = json.loads(path.read_text())
+    kept["true"].reverse()
+    path.write_text(json.dumps(kept))
+    with pytest.raises(DBNError, match="seed 1: the answers kept .* 20 test songs"):
+        table3.main(smoke(out, "--repeats", "2"))
 
 
 def test_folder_of_ones_own_with_a_bad_file(smoke_run, tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The search's report on made-up records, and the scripts that take its winner."""
 import json
+import re
 import shutil
 
 import matplotlib.pyplot as plt
@@ -9,11 +10,14 @@ import pytest
 from dbn.errors import DBNError
 from dbn.trained.model import load_model
 from dbn.training.settings import TrainingSettings
-from experiments import figure1, report, table1, table2, table4
+from experiments import figure1, report, sweep, table1, table2, table4
 from experiments.profiles import PROFILES
 from experiments.search import pictures as sweep_pictures
 from experiments.search import report as sweep_report
 from experiments.steps.options import parse
+from experiments.steps.pipeline import Corpora, Run
+from experiments.steps.winner import songs_of_plan
+from small_search import SPACE
 
 SETTINGS = {"hidden_layers_sizes": [50, 50, 50], "visible": "bernoulli", "output": "softmax", "pretrain_lr": 0.001,
             "pretrain_epochs": 5, "k": 1, "finetune_lr": 0.1, "finetune_epochs": 27, "batch_size": 20,
@@ -277,6 +281,9 @@ def swept(smoke_run, tmp_path_factory):
     for name in ("corpus", "frames"):
         shutil.copytree(smoke_run / name, out / name)
     write_records(out, [record(0, [0.5, 0.4], **WINNER), record(1, [0.5, 0.45])], record("paper", [0.42]))
+    run = Run(Corpora(parse("", smoke(out))), 0)
+    plan = json.loads((out / "sweep" / "plan.json").read_text()) | songs_of_plan(run.corpora.store, run.split)
+    (out / "sweep" / "plan.json").write_text(json.dumps(plan))
     write_report(out)
     return out
 
@@ -372,6 +379,101 @@ def test_damaged_result(tmp_path, content):
     (tmp_path / "sweep.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(DBNError, match="sweep.json: is damaged(.|\n)*experiments.sweep"):
         table1.main(smoke(tmp_path, "--from-sweep"))
+
+
+@pytest.fixture(scope="module")
+def own_search(smoke_run, tmp_path_factory):
+    """A folder of somebody's songs, two classes of six, and results with a real search on it, of one point."""
+    base = tmp_path_factory.mktemp("own")
+    for genre in ("blues", "metal"):
+        shutil.copytree(smoke_run / "corpus" / "genres" / genre, base / "music" / genre,
+                        ignore=shutil.ignore_patterns("*.json"))
+    options = parse("", of_folder(base / "out", base / "music", "--sweep-points", "1", "--sweep-halving", "0",
+                                  "--hidden-layers-sizes", "6", "--finetune-epochs", "2"), sweep.OWN_OPTIONS)
+    sweep_report.write(options, sweep.search(options, SPACE))
+    return base
+
+
+@pytest.fixture
+def own(own_search, tmp_path):
+    """A copy of it that a test may change."""
+    shutil.copytree(own_search, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def of_folder(out, root, *arguments):
+    return smoke(out, "--dataset", "folder", "--root", str(root), *arguments)
+
+
+def taken(own, *arguments):
+    table1.main(of_folder(own / "out", own / "music", "--from-sweep", "--finetune-epochs", "2", *arguments))
+
+
+def test_the_winner_of_the_same_songs(own):
+    taken(own)
+    assert json.loads((own / "out" / "table1.json").read_text())["winner_of_search"]["point"] == 0
+
+
+def test_the_winner_of_another_folder_is_refused(own):
+    """The same names, other audio: each song is now what the next one was."""
+    paths = sorted((own / "music" / "blues").iterdir())
+    contents = [path.read_bytes() for path in paths]
+    for path, content in zip(paths, [*contents[1:], contents[0]]):
+        path.write_bytes(content)
+    with pytest.raises(DBNError, match=r"its winner for other songs. What differs: frames of the corpus \(the key "
+                                       r"was \w{12}, now \w{12}\): a file was added"):
+        taken(own)
+    assert not list((own / "out" / "seed-0").glob("dbn-*"))
+
+
+def test_the_winner_before_a_song_was_added_is_refused(own):
+    """The split is drawn anew: a song that the search did not train on is a training song now."""
+    shutil.copy(own / "music" / "blues" / "blues.00000.wav", own / "music" / "blues" / "added.wav")
+    plan = json.loads((own / "out" / "sweep" / "plan.json").read_text())
+    with pytest.raises(DBNError, match="What differs: training songs: 1 here alone(.|\n)*"
+                                       "experiments.sweep --profile smoke") as error:
+        taken(own)
+    name, = re.findall(r"here alone \(([^,)]*)\)", str(error.value))
+    assert name in {"blues/added.wav", *(f"blues/blues.{i:05d}.wav" for i in range(6))} - set(plan["training songs"])
+    assert not list((own / "out" / "seed-0").glob("dbn-*"))
+
+
+def test_the_winner_before_a_test_song_was_added_is_refused(own, tmp_path):
+    """A split from a file keeps training and validation songs; the frames tell."""
+    shutil.copy(own / "music" / "blues" / "blues.00000.wav", own / "music" / "blues" / "added.wav")
+    lines = (own / "out" / "seed-0" / "split.csv").read_text()
+    (tmp_path / "split.csv").write_text(lines + "blues/added.wav,test\n")
+    result = json.loads((own / "out" / "sweep.json").read_text())
+    result["settings"]["split"] = str(tmp_path / "split.csv")
+    (own / "out" / "sweep.json").write_text(json.dumps(result))
+    with pytest.raises(DBNError, match="What differs: frames of the corpus"):
+        taken(own, "--split", str(tmp_path / "split.csv"))
+
+
+def test_another_split_under_the_same_name_is_refused(own, tmp_path):
+    """A validation song of the search is a test song now: the file was changed after the search."""
+    path = tmp_path / "split.csv"
+    lines = (own / "out" / "seed-0" / "split.csv").read_text().splitlines()
+    valid, test = (next(line for line in lines if line.endswith(part)) for part in (",valid", ",test"))
+    moved = {valid: valid.replace(",valid", ",test"), test: test.replace(",test", ",valid")}
+    path.write_text("\n".join(moved.get(line, line) for line in lines) + "\n")
+    result = json.loads((own / "out" / "sweep.json").read_text())
+    result["settings"]["split"] = str(path)
+    (own / "out" / "sweep.json").write_text(json.dumps(result))
+    there, here = valid.split(",")[0], test.split(",")[0]
+    with pytest.raises(DBNError, match=rf"What differs: validation songs: 1 in the search alone \({there}\), 1 here "
+                                       rf"alone \({here}\)\."):
+        taken(own, "--split", str(path))
+
+
+@pytest.mark.parametrize("damage, message", [
+    (lambda path: path.unlink(), "plan.json is not there(.|\n)*experiments.sweep"),
+    (lambda path: path.write_text("{"), "plan.json: is damaged"),
+    (lambda path: path.write_text('{"training songs": []}'), "plan.json: is damaged")])
+def test_a_search_that_does_not_say_its_songs(own, damage, message):
+    damage(own / "out" / "sweep" / "plan.json")
+    with pytest.raises(DBNError, match=message):
+        taken(own)
 
 
 def test_two_networks_are_one_too_many(write_result):
