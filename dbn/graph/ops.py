@@ -14,7 +14,8 @@ place of, in :mod:`dbn.graph.rewrites`. RESULTS.md says what each of them brings
 """
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import disconnected_type
+from pytensor.compile.builders import OpFromGraph
+from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
 from scipy import special
@@ -29,6 +30,21 @@ def negligible(dtype):
     them: where one such number meets a matrix, an epoch of a well-trained network took half as long again.
     """
     return np.finfo(dtype).tiny / np.finfo(dtype).eps
+
+
+def _without_negligible(x):
+    """`x` with 0 in the place of what is :func:`negligible`, and with the gradient of `x` itself.
+
+    The gradient of the ``switch`` would be 0 wherever `x` is 0, and a second derivative lose what it has there. The
+    operation is gone before anything else is done to a graph that is compiled.
+    """
+    value = x.type()
+    kept = pt.switch(pt.abs(value) < negligible(x.dtype), pt.zeros((), dtype=x.dtype), value)
+    return OpFromGraph([value], [kept], inline=True, pullback=_as_it_came)(x)
+
+
+def _as_it_came(inputs, outputs, gradients):
+    return gradients
 
 
 class _Squash(Op):
@@ -61,8 +77,7 @@ class Sigmoid(_Squash):
 
     def pullback(self, inputs, outputs, gradients):
         y = Sigmoid()(inputs[0])
-        product = gradients[0] * y * (1 - y)
-        return [pt.switch(pt.abs(product) < negligible(y.dtype), pt.zeros((), dtype=y.dtype), product)]
+        return [_without_negligible(gradients[0] * y * (1 - y))]
 
 
 class Softplus(_Squash):
@@ -110,10 +125,17 @@ class SoftmaxCost(Op):
         outputs[1][0] = (gradient / len(y)).astype(a.dtype)
 
     def connection_pattern(self, node):
-        return [[True, False], [False, False]]
+        return [[True, True], [False, False]]
 
     def pullback(self, inputs, outputs, gradients):
-        return [gradients[0] * self(*inputs)[1], disconnected_type()]
+        (a, y), (of_cost, of_gradient) = inputs, gradients
+        terms = [] if isinstance(of_cost.type, DisconnectedType) else [of_cost * self(a, y)[1]]
+        if not isinstance(of_gradient.type, DisconnectedType):
+            # of each row, (diag(s) - s s') v / n: the softmax's own derivative
+            share = pt.special.softmax(a, axis=1)
+            product = share * of_gradient
+            terms.append((product - share * product.sum(axis=1, keepdims=True)) / a.shape[0].astype(a.dtype))
+        return [pt.add(*terms) if len(terms) > 1 else terms[0], disconnected_type()]
 
 
 def softmax_cost(a, y):

@@ -225,6 +225,43 @@ def test_gradients(op, shapes):
     verify_grad(op, points, rng=np.random.default_rng(0), mode=MODES["numpy"]())
 
 
+@pytest.mark.parametrize("cost, shapes", [
+    (lambda a: pt.sqr(sigmoid(a) - 0.3).sum(), [(3, 4)]), (lambda a: softplus(a).sum(), [(3, 4)]),
+    (lambda a: softmax_cost(a, LABELS), [(3, 4)]), (lambda a: 3 * softmax_cost(a, LABELS) ** 2, [(3, 4)]),
+    (lambda a: softmax_cost(pt.dot(sigmoid(a), pt.dot(a.T, a)), LABELS) * pt.sqr(a).sum(), [(3, 4)]),
+    (lambda x, t: 2 * binary_cross_entropy(x, t) ** 2, [(3, 4), (3, 4)]),
+    (lambda z, alpha, x, y: pt.sqr(add_product(z, alpha, x, y)).sum(), [(3, 4), (), (2, 3), (2, 4)]),
+])
+def test_second_derivatives(cost, shapes):
+    """Of every input's gradient by all of them."""
+    points = [numbers(*shape, seed=i, scale=0.7) for i, shape in enumerate(shapes)]
+    for i in range(len(points)):
+        verify_grad(lambda *inputs: pt.grad(cost(*inputs), inputs[i], disconnected_inputs="ignore"), points,
+                    rng=np.random.default_rng(0), mode=MODES["numpy"]())
+
+
+@by_both
+def test_curvature_where_the_gradient_is_nothing(by):
+    """(sigmoid(x) - 1/2)^2 at its lowest point, where what is negligible in the gradient is set to 0."""
+    def curvature(x):
+        return pt.grad(pt.grad(pt.sqr(sigmoid(x) - 0.5).sum(), x).sum(), x)
+
+    np.testing.assert_allclose(compute(curvature, by, np.array([0.0, 800.0])), [0.125, 0], rtol=1e-12)
+
+
+def test_the_hessian_of_the_softmax_cost():
+    """diag(s) - s s' over n, row by row, and 0 between rows."""
+    a = numbers(3, 4, seed=0, scale=0.7)
+
+    def hessian(flat):
+        return pt.hessian(softmax_cost(flat.reshape((3, 4)), LABELS), flat)
+
+    exact = np.zeros((12, 12))
+    for i, s in enumerate(special.softmax(a, axis=1)):
+        exact[4 * i:4 * i + 4, 4 * i:4 * i + 4] = (np.diag(s) - np.outer(s, s)) / 3
+    np.testing.assert_allclose(compute(hessian, "numba", a.ravel()), exact, atol=1e-15)
+
+
 def test_draws_and_classes_have_no_gradient():
     mean, state = pt.dmatrix(), pt.vector(dtype="uint32")
     for draw in (bernoulli, normal):
