@@ -18,6 +18,8 @@ from pytensor.compile.builders import OpFromGraph
 from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.type import integer_dtypes
 from scipy import special
 
 from dbn.graph.threefry import threefry2x32, uniform
@@ -67,7 +69,7 @@ class _Squash(Op):
         return shapes
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = self.formula(inputs[0]).astype(inputs[0].dtype)
+        outputs[0][0] = np.asarray(self.formula(inputs[0]), dtype=inputs[0].dtype)
 
 
 class Sigmoid(_Squash):
@@ -97,17 +99,17 @@ sigmoid, softplus = Sigmoid(), Softplus()
 class SoftmaxCost(Op):
     """Mean negative log-likelihood of class numbers under a softmax, and its gradient, in one pass.
 
-    Inputs are activations a [n, k] and class numbers y, int32 [n]; outputs the cost, mean of log(sum_j exp(a_j)) - a_y,
-    and the gradient by the activations, (softmax(a) - [j = y]) / n, which costs next to nothing once the first is
-    known. IndexError for a class that is not there.
+    Inputs are activations a [n, k] and class numbers y, integers [n]; outputs the cost, mean of
+    log(sum_j exp(a_j)) - a_y, and the gradient by the activations, (softmax(a) - [j = y]) / n, which costs next to
+    nothing once the first is known. IndexError for a class that is not there.
     """
 
     __props__ = ()
 
     def make_node(self, a, y):
         a, y = pt.as_tensor(a), pt.as_tensor(y)
-        if a.ndim != 2 or a.dtype not in ("float32", "float64") or y.ndim != 1 or y.dtype != "int32":
-            raise TypeError(f"the cost takes a matrix of floats and a vector of int32, not {a.type} and {y.type}")
+        if a.ndim != 2 or a.dtype not in ("float32", "float64") or y.ndim != 1 or y.dtype not in integer_dtypes:
+            raise TypeError(f"the cost takes a matrix of floats and a vector of integers, not {a.type} and {y.type}")
         return Apply(self, [a, y], [pt.scalar(dtype=a.dtype), a.type()])
 
     def infer_shape(self, fgraph, node, shapes):
@@ -143,6 +145,18 @@ def softmax_cost(a, y):
     return SoftmaxCost()(a, y)[0]
 
 
+def class_numbers(y, n_classes):
+    """`y`, a symbolic vector of integers; where a number is not one of 0 to `n_classes` - 1, to compute it is an error.
+
+    An index that is not there is read all the same by compiled code: from whatever lies behind the array.
+    """
+    y = pt.as_tensor(y)
+    if y.ndim != 1 or y.dtype not in integer_dtypes:
+        raise TypeError(f"class numbers are a vector of integers, not {y.type}")
+    check = CheckAndRaise(IndexError, "a class number that the output layer does not have")
+    return check(y, pt.all((y >= 0) & (y < n_classes)))
+
+
 class BinaryCrossEntropy(Op):
     """Mean over rows of ``sum_j x_j log s_j + (1 - x_j) log(1 - s_j)`` with s = sigmoid(t), in one pass.
 
@@ -166,6 +180,8 @@ class BinaryCrossEntropy(Op):
 
     @staticmethod
     def formula(x, t):
+        if x.shape != t.shape:
+            raise ValueError(f"a cross-entropy of matrices of two shapes, {x.shape} and {t.shape}")
         return np.asarray((x * t - np.logaddexp(0, t)).sum(axis=1, dtype=np.float64).mean(), dtype=t.dtype)
 
     def pullback(self, inputs, outputs, gradients):
@@ -199,7 +215,7 @@ class Draw(Op):
 
     def perform(self, node, inputs, outputs):
         mean, state = inputs
-        outputs[0][0] = self.draw(mean, state).astype(mean.dtype)
+        outputs[0][0] = np.asarray(self.draw(mean, state), dtype=mean.dtype)
 
     def connection_pattern(self, node):
         return [[False], [False]]
@@ -284,7 +300,10 @@ class AddProduct(Op):
 
     def perform(self, node, inputs, outputs):
         z, alpha, x, y = inputs
-        outputs[0][0] = np.add(z, alpha * np.dot(x.T, y), out=z if self.inplace else None)
+        product = np.dot(x.T, y)
+        if product.shape != z.shape:
+            raise ValueError(f"a product of shape {product.shape} for a matrix of shape {z.shape}")
+        outputs[0][0] = np.add(z, alpha * product, out=z if self.inplace else None)
 
     def pullback(self, inputs, outputs, gradients):
         z, alpha, x, y = inputs
@@ -307,7 +326,10 @@ class Product(Op):
         self.x_transposed, self.y_transposed = x_transposed, y_transposed
 
     def make_node(self, x, y, *bias):
-        return Apply(self, [x, y, *bias], [pt.matrix(dtype=x.dtype)])
+        [(n_rows, n_columns)] = self.infer_shape(None, None, [variable.type.shape for variable in (x, y)])
+        if n_columns is None and bias:
+            [n_columns] = bias[0].type.shape
+        return Apply(self, [x, y, *bias], [pt.tensor(dtype=x.dtype, shape=(n_rows, n_columns))])
 
     def infer_shape(self, fgraph, node, shapes):
         return [(shapes[0][1 if self.x_transposed else 0], shapes[1][0 if self.y_transposed else 1])]
@@ -315,6 +337,8 @@ class Product(Op):
     def perform(self, node, inputs, outputs):
         x, y, *bias = inputs
         product = np.dot(x.T if self.x_transposed else x, y.T if self.y_transposed else y)
+        if bias and len(bias[0]) != product.shape[1]:
+            raise ValueError(f"a bias of {len(bias[0])} numbers for a product of shape {product.shape}")
         outputs[0][0] = product + bias[0] if bias else product
 
 

@@ -14,7 +14,7 @@ from dbn.graph.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli,
 from dbn.graph.updates import descend
 
 FORMULAS = {sigmoid: special.expit, softplus: lambda x: np.logaddexp(0, x)}
-SHAPES = [(0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
+SHAPES = [(), (0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
 
 
 # Sigmoid and softplus
@@ -91,7 +91,7 @@ def test_others_than_floats_are_refused():
     integers = pt.imatrix()
     state = pt.vector(dtype="uint32")
     for make in (lambda: sigmoid(integers), lambda: softplus(integers), lambda: bernoulli(integers, state),
-                 lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.lvector()),
+                 lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.fvector()),
                  lambda: binary_cross_entropy(pt.fmatrix(), pt.dmatrix()),
                  lambda: take_rows(pt.fmatrix(), pt.ivector()),
                  lambda: add_product(pt.fmatrix(), 1.0, pt.dmatrix(), pt.fmatrix())):
@@ -160,6 +160,17 @@ def test_classes_that_are_not_there(by, y):
         compute(softmax_cost, by, numbers(2, 3), np.array(y, dtype=np.int32))
 
 
+@by_both
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int64", "uint64"])
+def test_classes_of_any_kind_of_integers(by, kind):
+    a, y = numbers(3, 4), np.array([1, 0, 3])
+    assert compute(softmax_cost, by, a, y.astype(kind)) == compute(softmax_cost, by, a, y.astype("int32"))
+    for wrong in (4, -1, 2**32, 2**32 + 1, 2**63):  # not even of those bits that another kind would keep
+        if np.iinfo(kind).min <= wrong <= np.iinfo(kind).max:
+            with pytest.raises(IndexError):
+                compute(softmax_cost, by, a, np.array([1, 0, wrong], dtype=kind))
+
+
 def exact_cross_entropy(x, t):
     x, t = x.astype(float), t.astype(float)
     return (x * special.log_expit(t) + (1 - x) * special.log_expit(-t)).sum(axis=1).mean()
@@ -191,6 +202,8 @@ def test_binary_cross_entropy_of_certain_units(by, dtype):
 def test_matrices_of_two_shapes_have_no_cross_entropy(by):
     with pytest.raises(ValueError):
         compute(binary_cross_entropy, by, numbers(4, 3), numbers(4, 2))
+    with pytest.raises(ValueError):
+        compute(binary_cross_entropy, by, numbers(1, 3), numbers(4, 3))
 
 
 @by_both
@@ -301,7 +314,8 @@ def test_added_products_of_any_layout(by, inplace):
 
 
 @by_both
-@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)]])
+@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)],
+                                    [(1, 3), (4, 5), (4, 3)]])
 def test_added_products_that_do_not_fit(by, shapes):
     z, x, y = (numbers(*shape) for shape in shapes)
     with pytest.raises(ValueError):
@@ -326,7 +340,7 @@ def test_products(by, dtype, x_transposed, y_transposed):
 
 @by_both
 def test_products_that_do_not_fit(by):
-    for shapes in ([(5, 4), (3, 6)], [(5, 4), (4, 3), (2,)]):
+    for shapes in ([(5, 4), (3, 6)], [(5, 4), (4, 3), (2,)], [(5, 4), (4, 3), (1,)], [(5, 4), (4, 1), (3,)]):
         with pytest.raises(ValueError):
             compute(Product(False, False), by, *(numbers(*shape) for shape in shapes))
 
@@ -400,6 +414,16 @@ def test_rows_by_number(by, dtype):
             assert found.dtype == dtype
             np.testing.assert_array_equal(found, data[rows])
     assert compute(take_rows, by, numbers(4, 0), np.array([2, 1])).shape == (2, 0)
+
+
+@by_both
+def test_rows_of_a_matrix_that_no_memory_holds_a_copy_of(by):
+    """Of 2,000 terabytes, as it seems: one row again and again."""
+    row = numbers(5, dtype="float32")
+    data = np.lib.stride_tricks.as_strided(row, (10**14, 5), (0, 4))
+    np.testing.assert_array_equal(compute(take_rows, by, data, np.array([10**14 - 1, 3])), [row, row])
+    with pytest.raises(IndexError):
+        compute(take_rows, by, data, np.array([10**14]))
 
 
 @by_both
