@@ -2,7 +2,7 @@
 import pytensor
 import pytensor.tensor as pt
 
-from dbn.graph.ops import sigmoid, softmax_cost, softplus
+from dbn.graph.ops import class_numbers, sigmoid, softmax_cost, softplus
 from dbn.layers import shared_parameter
 
 
@@ -55,19 +55,24 @@ class LogisticRegression:
         self.params = [self.W, self.b]
 
     def cost(self, y):
-        """The cost that belongs to the output, mean over examples; `y` int32 [n_examples], the class numbers."""
+        """The cost that belongs to the output, mean over examples; `y` integers [n_examples], the class numbers.
+
+        TypeError for another kind of vector; the compiled function raises IndexError for a class that is not there.
+        So do the other costs, and :meth:`errors`.
+        """
         return self.negative_log_likelihood(y) if self.output == "softmax" else self.cross_entropy(y)
 
     def negative_log_likelihood(self, y):
-        """-log softmax(a)_y, mean over examples; `y` int32 [n_examples]."""
+        """-log softmax(a)_y, mean over examples; `y` integers [n_examples]."""
         return softmax_cost(self.activation, y)
 
     def cross_entropy(self, y):
-        """Sum over outputs of the binary cross-entropy against one-hot `y` (int32 [n_examples]), mean over examples."""
+        """Sum over outputs of the binary cross-entropy against one-hot `y` (integers [n_examples]), their mean."""
         # -log s(a) = softplus(a) - a and -log(1 - s(a)) = softplus(a): finite at any activation
         a = self.activation
+        y = class_numbers(y, a.shape[1])
         return (softplus(a).sum(axis=1) - a[pt.arange(y.shape[0]), y]).mean()
 
     def errors(self, y):
-        """Share of examples whose most probable class is not `y` (int32 [n_examples])."""
-        return pt.neq(self.y_pred, y).mean()
+        """Share of examples whose most probable class is not `y` (integers [n_examples])."""
+        return pt.neq(self.y_pred, class_numbers(y, self.activation.shape[1])).mean()

@@ -1,8 +1,28 @@
-"""Fixtures that several test files share."""
+"""Fixtures that several test files share, and a compiler's cache for each run of the tests."""
 import os
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
+
+_cache = pytest.StashKey()
+
+
+def pytest_configure(config):
+    """Let this run's processes share an empty cache, so that no test passes by what an older run has compiled.
+
+    Who names a cache in PYTENSOR_FLAGS keeps it: for a single test, again and again.
+    """
+    flags = os.environ.get("PYTENSOR_FLAGS", "")
+    if "base_compiledir" not in flags:
+        config.stash[_cache] = folder = tempfile.mkdtemp(prefix="dbn-tests-")
+        os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, [flags, f"base_compiledir={folder}"]))
+
+
+def pytest_unconfigure(config):
+    if _cache in config.stash:
+        shutil.rmtree(config.stash[_cache], ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

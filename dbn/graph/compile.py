@@ -5,6 +5,7 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
 from pytensor.graph.replace import graph_replace
+from pytensor.raise_op import CheckAndRaise
 
 from dbn.graph.ops import take_rows
 from dbn.graph.rewrites import TAG
@@ -42,6 +43,10 @@ def minibatch(data, index, batch_size):
     return data[index * batch_size:(index + 1) * batch_size]
 
 
+_AT_LEAST_ONE = CheckAndRaise(ValueError, "an epoch has at least one row, and a minibatch too: "
+                                          "order is empty, or batch_size is not positive")
+
+
 def _rows_of(data, rows):
     return take_rows(data, rows) if data.ndim == 2 else data[rows]
 
@@ -72,8 +77,10 @@ def epoch_function(cost, updates, data, lr):
     callable
         ``fn(order, batch_size, lr)`` with `order` int64 [n], the rows in the
         order of their use; gives the mean cost over the epoch's examples.
+        ValueError for an epoch of no rows, or minibatches of none.
     """
-    order, batch_size = pt.lvector("order"), pt.lscalar("batch_size")
+    order, given = pt.lvector("order"), pt.lscalar("batch_size")
+    batch_size = _AT_LEAST_ONE(given, order.shape[0] > 0, given > 0)
     carried = list(updates)
 
     def step(index, *values):
@@ -86,5 +93,5 @@ def epoch_function(cost, updates, data, lr):
     indices = pt.arange(n_minibatches(order.shape[0], batch_size))
     costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False,
                                    mode=mode())
-    return function([order, batch_size, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
+    return function([order, given, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
                     updates={variable: final[-1] for variable, final in zip(carried, finals)})

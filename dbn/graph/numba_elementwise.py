@@ -10,10 +10,9 @@ from numba.extending import intrinsic
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn.graph import threefry
+from dbn.graph.cache_key import KEY
 from dbn.graph.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus,
                            negligible)
-
-VERSION = 12  # raised whenever the code below changes, so that nobody's cache holds the old one
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -121,7 +120,12 @@ def _overwriting(formula):
 def _register_squash(op_class, single, double):
     @register_funcify_default_op_cache_key(op_class)
     def funcify(op, node, **_):
-        overwrite = _overwriting(single if node.outputs[0].type.dtype == "float32" else double)
+        formula = single if node.outputs[0].type.dtype == "float32" else double
+        overwrite = _overwriting(formula)
+
+        @njit
+        def squash_number(x):
+            return np.asarray(formula(x.item()))
 
         @njit
         def squash_in_place(x):
@@ -131,7 +135,9 @@ def _register_squash(op_class, single, double):
         def squash(x):
             return overwrite(x.copy())
 
-        return squash_in_place if op.inplace else squash, VERSION
+        if node.outputs[0].ndim == 0:  # a contiguous copy would be a vector
+            return squash_number, KEY
+        return squash_in_place if op.inplace else squash, KEY
 
 
 _register_squash(Sigmoid, sigmoid32, sigmoid64)
@@ -169,7 +175,7 @@ def _funcify_softmax_cost(op, node, **_):
             gradient[i, y[i]] -= dtype.type(1) / dtype.type(n)
         return np.asarray(dtype.type(cost / n)), gradient
 
-    return softmax_cost, VERSION
+    return softmax_cost, KEY
 
 
 _FACTORS = 32  # each from 1 to 2, so that their product fits into single precision
@@ -203,7 +209,7 @@ def _funcify_binary_cross_entropy(op, node, **_):
                 total += sums[j] - np.log(products[j])
         return np.asarray(dtype.type(total / len(t)))
 
-    return binary_cross_entropy, VERSION
+    return binary_cross_entropy, KEY
 
 
 # ------------------------------------------------------------------------------------------------ random draws
@@ -248,7 +254,11 @@ def _register_draw(op_class, fill):
             fill(state[0], state[1], state[2], mean.ravel(), out.ravel())
             return out
 
-        return draw, VERSION
+        @njit
+        def draw_number(mean, state):
+            return np.asarray(draw(mean, state)[0])
+
+        return draw if node.outputs[0].ndim else draw_number, KEY
 
 
 _register_draw(Bernoulli, _bernoulli)
@@ -331,4 +341,4 @@ def _funcify_reconstruction(op, node, **_):
             total += last_sum + np.log(last_factor)
         return out, np.asarray(dtype.type(total / len(t)))
 
-    return reconstruction, VERSION
+    return reconstruction, KEY

@@ -3,12 +3,11 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
+from dbn.graph.cache_key import KEY
 from dbn.graph.ops import AddProduct, Product, TakeRows
-
-VERSION = 10  # as in dbn.graph.numba_elementwise
 
 _POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
 _KINDS = {"float32": ord("s"), "float64": ord("d")}
@@ -66,7 +65,7 @@ def _funcify_add_product(op, node, **_):
             product(out, alpha.item(), x[start:start + step], y[start:start + step])
         return out
 
-    return add_product, VERSION
+    return add_product, KEY
 
 
 @register_funcify_default_op_cache_key(Product)
@@ -91,12 +90,14 @@ def _funcify_product(op, node, **_):
         return multiply_and_add(out, 1, x, y)
 
     # PyTensor's cache knows an operation by its properties and this number
-    return (product, 10 * VERSION) if len(node.inputs) == 2 else (product_plus_bias, 10 * VERSION + 1)
+    return (product, KEY) if len(node.inputs) == 2 else (product_plus_bias, KEY + 1)
 
 
 @intrinsic
 def _copy_row(typing_context, target, i, source, j, ahead):
     """Copy row `j` of `source` to row `i` of `target`, and ask for row `ahead` of `source` to be brought nearer.
+
+    Both matrices are contiguous.
 
     Rows in random order come from main memory, whose answer takes as long as half a row's arithmetic; asked for in
     time, the wait is over when the row's turn comes.
@@ -128,18 +129,35 @@ def _copy_row(typing_context, target, i, source, j, ahead):
 _AHEAD = 4  # rows: time enough, and no more than the cache has room for
 
 
+def _copy_rows(out, data, rows):
+    """Fill `out` with the rows of these numbers; how, the memory's layout says, which the compiler knows."""
+
+
+@overload(_copy_rows)
+def _copy_rows_of(out, data, rows):
+    def from_contiguous(out, data, rows):
+        for i in range(len(rows)):
+            _copy_row(out, i, data, rows[i], rows[min(i + _AHEAD, len(rows) - 1)])
+
+    def from_strided(out, data, rows):
+        # number by number: to make the whole matrix contiguous, at every minibatch, takes a thousand times as long
+        for i in range(len(rows)):
+            for j in range(data.shape[1]):
+                out[i, j] = data[rows[i], j]
+
+    return from_contiguous if data.layout == "C" else from_strided
+
+
 @njit
 def _take_rows(data, rows):
-    data = np.ascontiguousarray(data)
     out = np.empty((len(rows), data.shape[1]), dtype=data.dtype)
     for row in rows:
         if row < 0 or row >= len(data):
             raise IndexError("a row that the matrix does not have")
-    for i in range(len(rows)):
-        _copy_row(out, i, data, rows[i], rows[min(i + _AHEAD, len(rows) - 1)])
+    _copy_rows(out, data, rows)
     return out
 
 
 @register_funcify_default_op_cache_key(TakeRows)
 def _funcify_take_rows(op, node, **_):
-    return _take_rows, VERSION
+    return _take_rows, KEY

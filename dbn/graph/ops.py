@@ -14,9 +14,12 @@ place of, in :mod:`dbn.graph.rewrites`. RESULTS.md says what each of them brings
 """
 import numpy as np
 import pytensor.tensor as pt
-from pytensor.gradient import disconnected_type
+from pytensor.compile.builders import OpFromGraph
+from pytensor.gradient import DisconnectedType, disconnected_type
 from pytensor.graph.basic import Apply
 from pytensor.graph.op import Op
+from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.type import integer_dtypes
 from scipy import special
 
 from dbn.graph.threefry import threefry2x32, uniform
@@ -29,6 +32,21 @@ def negligible(dtype):
     them: where one such number meets a matrix, an epoch of a well-trained network took half as long again.
     """
     return np.finfo(dtype).tiny / np.finfo(dtype).eps
+
+
+def _without_negligible(x):
+    """`x` with 0 in the place of what is :func:`negligible`, and with the gradient of `x` itself.
+
+    The gradient of the ``switch`` would be 0 wherever `x` is 0, and a second derivative lose what it has there. The
+    operation is gone before anything else is done to a graph that is compiled.
+    """
+    value = x.type()
+    kept = pt.switch(pt.abs(value) < negligible(x.dtype), pt.zeros((), dtype=x.dtype), value)
+    return OpFromGraph([value], [kept], inline=True, pullback=_as_it_came)(x)
+
+
+def _as_it_came(inputs, outputs, gradients):
+    return gradients
 
 
 class _Squash(Op):
@@ -51,7 +69,7 @@ class _Squash(Op):
         return shapes
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = self.formula(inputs[0]).astype(inputs[0].dtype)
+        outputs[0][0] = np.asarray(self.formula(inputs[0]), dtype=inputs[0].dtype)
 
 
 class Sigmoid(_Squash):
@@ -61,8 +79,7 @@ class Sigmoid(_Squash):
 
     def pullback(self, inputs, outputs, gradients):
         y = Sigmoid()(inputs[0])
-        product = gradients[0] * y * (1 - y)
-        return [pt.switch(pt.abs(product) < negligible(y.dtype), pt.zeros((), dtype=y.dtype), product)]
+        return [_without_negligible(gradients[0] * y * (1 - y))]
 
 
 class Softplus(_Squash):
@@ -82,17 +99,17 @@ sigmoid, softplus = Sigmoid(), Softplus()
 class SoftmaxCost(Op):
     """Mean negative log-likelihood of class numbers under a softmax, and its gradient, in one pass.
 
-    Inputs are activations a [n, k] and class numbers y, int32 [n]; outputs the cost, mean of log(sum_j exp(a_j)) - a_y,
-    and the gradient by the activations, (softmax(a) - [j = y]) / n, which costs next to nothing once the first is
-    known. IndexError for a class that is not there.
+    Inputs are activations a [n, k] and class numbers y, integers [n]; outputs the cost, mean of
+    log(sum_j exp(a_j)) - a_y, and the gradient by the activations, (softmax(a) - [j = y]) / n, which costs next to
+    nothing once the first is known. IndexError for a class that is not there.
     """
 
     __props__ = ()
 
     def make_node(self, a, y):
         a, y = pt.as_tensor(a), pt.as_tensor(y)
-        if a.ndim != 2 or a.dtype not in ("float32", "float64") or y.ndim != 1 or y.dtype != "int32":
-            raise TypeError(f"the cost takes a matrix of floats and a vector of int32, not {a.type} and {y.type}")
+        if a.ndim != 2 or a.dtype not in ("float32", "float64") or y.ndim != 1 or y.dtype not in integer_dtypes:
+            raise TypeError(f"the cost takes a matrix of floats and a vector of integers, not {a.type} and {y.type}")
         return Apply(self, [a, y], [pt.scalar(dtype=a.dtype), a.type()])
 
     def infer_shape(self, fgraph, node, shapes):
@@ -110,15 +127,34 @@ class SoftmaxCost(Op):
         outputs[1][0] = (gradient / len(y)).astype(a.dtype)
 
     def connection_pattern(self, node):
-        return [[True, False], [False, False]]
+        return [[True, True], [False, False]]
 
     def pullback(self, inputs, outputs, gradients):
-        return [gradients[0] * self(*inputs)[1], disconnected_type()]
+        (a, y), (of_cost, of_gradient) = inputs, gradients
+        terms = [] if isinstance(of_cost.type, DisconnectedType) else [of_cost * self(a, y)[1]]
+        if not isinstance(of_gradient.type, DisconnectedType):
+            # of each row, (diag(s) - s s') v / n: the softmax's own derivative
+            share = pt.special.softmax(a, axis=1)
+            product = share * of_gradient
+            terms.append((product - share * product.sum(axis=1, keepdims=True)) / a.shape[0].astype(a.dtype))
+        return [pt.add(*terms) if len(terms) > 1 else terms[0], disconnected_type()]
 
 
 def softmax_cost(a, y):
     """The first output of :class:`SoftmaxCost`, a symbolic scalar."""
     return SoftmaxCost()(a, y)[0]
+
+
+def class_numbers(y, n_classes):
+    """`y`, a symbolic vector of integers; where a number is not one of 0 to `n_classes` - 1, to compute it is an error.
+
+    An index that is not there is read all the same by compiled code: from whatever lies behind the array.
+    """
+    y = pt.as_tensor(y)
+    if y.ndim != 1 or y.dtype not in integer_dtypes:
+        raise TypeError(f"class numbers are a vector of integers, not {y.type}")
+    check = CheckAndRaise(IndexError, "a class number that the output layer does not have")
+    return check(y, pt.all((y >= 0) & (y < n_classes)))
 
 
 class BinaryCrossEntropy(Op):
@@ -144,6 +180,8 @@ class BinaryCrossEntropy(Op):
 
     @staticmethod
     def formula(x, t):
+        if x.shape != t.shape:
+            raise ValueError(f"a cross-entropy of matrices of two shapes, {x.shape} and {t.shape}")
         return np.asarray((x * t - np.logaddexp(0, t)).sum(axis=1, dtype=np.float64).mean(), dtype=t.dtype)
 
     def pullback(self, inputs, outputs, gradients):
@@ -177,7 +215,7 @@ class Draw(Op):
 
     def perform(self, node, inputs, outputs):
         mean, state = inputs
-        outputs[0][0] = self.draw(mean, state).astype(mean.dtype)
+        outputs[0][0] = np.asarray(self.draw(mean, state), dtype=mean.dtype)
 
     def connection_pattern(self, node):
         return [[False], [False]]
@@ -262,7 +300,10 @@ class AddProduct(Op):
 
     def perform(self, node, inputs, outputs):
         z, alpha, x, y = inputs
-        outputs[0][0] = np.add(z, alpha * np.dot(x.T, y), out=z if self.inplace else None)
+        product = np.dot(x.T, y)
+        if product.shape != z.shape:
+            raise ValueError(f"a product of shape {product.shape} for a matrix of shape {z.shape}")
+        outputs[0][0] = np.add(z, alpha * product, out=z if self.inplace else None)
 
     def pullback(self, inputs, outputs, gradients):
         z, alpha, x, y = inputs
@@ -285,7 +326,10 @@ class Product(Op):
         self.x_transposed, self.y_transposed = x_transposed, y_transposed
 
     def make_node(self, x, y, *bias):
-        return Apply(self, [x, y, *bias], [pt.matrix(dtype=x.dtype)])
+        [(n_rows, n_columns)] = self.infer_shape(None, None, [variable.type.shape for variable in (x, y)])
+        if n_columns is None and bias:
+            [n_columns] = bias[0].type.shape
+        return Apply(self, [x, y, *bias], [pt.tensor(dtype=x.dtype, shape=(n_rows, n_columns))])
 
     def infer_shape(self, fgraph, node, shapes):
         return [(shapes[0][1 if self.x_transposed else 0], shapes[1][0 if self.y_transposed else 1])]
@@ -293,6 +337,8 @@ class Product(Op):
     def perform(self, node, inputs, outputs):
         x, y, *bias = inputs
         product = np.dot(x.T if self.x_transposed else x, y.T if self.y_transposed else y)
+        if bias and len(bias[0]) != product.shape[1]:
+            raise ValueError(f"a bias of {len(bias[0])} numbers for a product of shape {product.shape}")
         outputs[0][0] = product + bias[0] if bias else product
 
 

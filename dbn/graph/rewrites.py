@@ -26,18 +26,27 @@ def _product_with_transpose(fgraph, node):
 
 def _is_transpose(variable):
     node = variable.owner
-    return node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == (1, 0)
+    return _is_dimshuffle(node, (1, 0), ndim=2)
+
+
+def _is_dimshuffle(node, new_order, ndim):
+    """Whether `node` puts the `ndim` axes of an array in this order, and drops none, which a DimShuffle may too."""
+    return (node is not None and isinstance(node.op, DimShuffle) and node.op.new_order == new_order
+            and node.inputs[0].ndim == ndim)
 
 
 @node_rewriter([pt.add])
 def _product_plus_bias(fgraph, node):
-    """BLAS adds to what is there already: the bias."""
+    """BLAS adds to what is there already: the bias, which must be as long as a row of the product.
+
+    It is, unless one of the two is known to be 1: PyTensor repeats no axis that merely happens to be of length 1.
+    """
     for product, bias in (node.inputs, node.inputs[::-1]) if len(node.inputs) == 2 else ():
-        if product.owner is None or bias.owner is None or len(fgraph.clients[product]) > 1:
+        if product.owner is None or len(fgraph.clients[product]) > 1 or not _is_dimshuffle(bias.owner, ("x", 0), 1):
             continue
         is_product = isinstance(product.owner.op, Product) and len(product.owner.inputs) == 2
-        is_row = isinstance(bias.owner.op, DimShuffle) and bias.owner.op.new_order == ("x", 0)
-        if (is_product or isinstance(product.owner.op, Dot)) and is_row and product.ndim == 2 and (
+        as_long = 1 not in (product.type.shape[1:] + bias.type.shape[1:])
+        if (is_product or isinstance(product.owner.op, Dot)) and as_long and (
                 {variable.dtype for variable in (*product.owner.inputs, bias)} == {product.dtype}
                 and product.dtype in ("float32", "float64")):
             op = product.owner.op if is_product else Product(False, False)

@@ -110,6 +110,18 @@ def test_rows_are_taken_in_the_order_given():
         np.testing.assert_allclose(a.get_value(), b.get_value(), **TOLERANCE["float32"])
 
 
+@pytest.mark.parametrize("order, batch_size", [([], 2), ([1, 2], 0), ([1, 2], -1)])
+def test_an_epoch_of_nothing_is_refused(order, batch_size):
+    x, y = examples(N)
+    dbn = network()
+    before = dbn.get_values()
+    run = dbn.finetuning_epoch(pytensor.shared(x), pytensor.shared(y))
+    with pytest.raises(ValueError, match="order is empty, or batch_size is not positive"):
+        run(np.array(order, dtype=np.int64), batch_size, LR)
+    for value, expected in zip(dbn.get_values(), before):
+        np.testing.assert_array_equal(value, expected)
+
+
 # an epoch of CD: with fast-math, simpler graphs happen to give the same bits
 BITS = """
 import hashlib

@@ -17,7 +17,7 @@ def test_the_next_state(by):
 
 
 @of_both_precisions
-@pytest.mark.parametrize("shape", [(0, 3), (1,), (2,), (7, 3), (6, 4), (1001,)])
+@pytest.mark.parametrize("shape", [(), (0, 3), (1,), (2,), (7, 3), (6, 4), (1001,)])
 def test_numba_draws_what_numpy_draws(dtype, shape):
     mean = np.random.default_rng(0).random(shape).astype(dtype)
     for state in states(7, 2):

@@ -14,7 +14,7 @@ from dbn.graph.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli,
 from dbn.graph.updates import descend
 
 FORMULAS = {sigmoid: special.expit, softplus: lambda x: np.logaddexp(0, x)}
-SHAPES = [(0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
+SHAPES = [(), (0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
 
 
 # Sigmoid and softplus
@@ -91,7 +91,7 @@ def test_others_than_floats_are_refused():
     integers = pt.imatrix()
     state = pt.vector(dtype="uint32")
     for make in (lambda: sigmoid(integers), lambda: softplus(integers), lambda: bernoulli(integers, state),
-                 lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.lvector()),
+                 lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.fvector()),
                  lambda: binary_cross_entropy(pt.fmatrix(), pt.dmatrix()),
                  lambda: take_rows(pt.fmatrix(), pt.ivector()),
                  lambda: add_product(pt.fmatrix(), 1.0, pt.dmatrix(), pt.fmatrix())):
@@ -160,6 +160,17 @@ def test_classes_that_are_not_there(by, y):
         compute(softmax_cost, by, numbers(2, 3), np.array(y, dtype=np.int32))
 
 
+@by_both
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int64", "uint64"])
+def test_classes_of_any_kind_of_integers(by, kind):
+    a, y = numbers(3, 4), np.array([1, 0, 3])
+    assert compute(softmax_cost, by, a, y.astype(kind)) == compute(softmax_cost, by, a, y.astype("int32"))
+    for wrong in (4, -1, 2**32, 2**32 + 1, 2**63):  # not even of those bits that another kind would keep
+        if np.iinfo(kind).min <= wrong <= np.iinfo(kind).max:
+            with pytest.raises(IndexError):
+                compute(softmax_cost, by, a, np.array([1, 0, wrong], dtype=kind))
+
+
 def exact_cross_entropy(x, t):
     x, t = x.astype(float), t.astype(float)
     return (x * special.log_expit(t) + (1 - x) * special.log_expit(-t)).sum(axis=1).mean()
@@ -191,6 +202,8 @@ def test_binary_cross_entropy_of_certain_units(by, dtype):
 def test_matrices_of_two_shapes_have_no_cross_entropy(by):
     with pytest.raises(ValueError):
         compute(binary_cross_entropy, by, numbers(4, 3), numbers(4, 2))
+    with pytest.raises(ValueError):
+        compute(binary_cross_entropy, by, numbers(1, 3), numbers(4, 3))
 
 
 @by_both
@@ -223,6 +236,43 @@ LABELS = np.array([1, 0, 3], dtype=np.int32)
 def test_gradients(op, shapes):
     points = [numbers(*shape, seed=i, scale=0.7) for i, shape in enumerate(shapes)]
     verify_grad(op, points, rng=np.random.default_rng(0), mode=MODES["numpy"]())
+
+
+@pytest.mark.parametrize("cost, shapes", [
+    (lambda a: pt.sqr(sigmoid(a) - 0.3).sum(), [(3, 4)]), (lambda a: softplus(a).sum(), [(3, 4)]),
+    (lambda a: softmax_cost(a, LABELS), [(3, 4)]), (lambda a: 3 * softmax_cost(a, LABELS) ** 2, [(3, 4)]),
+    (lambda a: softmax_cost(pt.dot(sigmoid(a), pt.dot(a.T, a)), LABELS) * pt.sqr(a).sum(), [(3, 4)]),
+    (lambda x, t: 2 * binary_cross_entropy(x, t) ** 2, [(3, 4), (3, 4)]),
+    (lambda z, alpha, x, y: pt.sqr(add_product(z, alpha, x, y)).sum(), [(3, 4), (), (2, 3), (2, 4)]),
+])
+def test_second_derivatives(cost, shapes):
+    """Of every input's gradient by all of them."""
+    points = [numbers(*shape, seed=i, scale=0.7) for i, shape in enumerate(shapes)]
+    for i in range(len(points)):
+        verify_grad(lambda *inputs: pt.grad(cost(*inputs), inputs[i], disconnected_inputs="ignore"), points,
+                    rng=np.random.default_rng(0), mode=MODES["numpy"]())
+
+
+@by_both
+def test_curvature_where_the_gradient_is_nothing(by):
+    """(sigmoid(x) - 1/2)^2 at its lowest point, where what is negligible in the gradient is set to 0."""
+    def curvature(x):
+        return pt.grad(pt.grad(pt.sqr(sigmoid(x) - 0.5).sum(), x).sum(), x)
+
+    np.testing.assert_allclose(compute(curvature, by, np.array([0.0, 800.0])), [0.125, 0], rtol=1e-12)
+
+
+def test_the_hessian_of_the_softmax_cost():
+    """diag(s) - s s' over n, row by row, and 0 between rows."""
+    a = numbers(3, 4, seed=0, scale=0.7)
+
+    def hessian(flat):
+        return pt.hessian(softmax_cost(flat.reshape((3, 4)), LABELS), flat)
+
+    exact = np.zeros((12, 12))
+    for i, s in enumerate(special.softmax(a, axis=1)):
+        exact[4 * i:4 * i + 4, 4 * i:4 * i + 4] = (np.diag(s) - np.outer(s, s)) / 3
+    np.testing.assert_allclose(compute(hessian, "numba", a.ravel()), exact, atol=1e-15)
 
 
 def test_draws_and_classes_have_no_gradient():
@@ -264,7 +314,8 @@ def test_added_products_of_any_layout(by, inplace):
 
 
 @by_both
-@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)]])
+@pytest.mark.parametrize("shapes", [[(5, 4), (4, 5), (4, 3)], [(5, 3), (4, 5), (6, 3)], [(5, 3), (6, 5), (4, 3)],
+                                    [(1, 3), (4, 5), (4, 3)]])
 def test_added_products_that_do_not_fit(by, shapes):
     z, x, y = (numbers(*shape) for shape in shapes)
     with pytest.raises(ValueError):
@@ -289,7 +340,7 @@ def test_products(by, dtype, x_transposed, y_transposed):
 
 @by_both
 def test_products_that_do_not_fit(by):
-    for shapes in ([(5, 4), (3, 6)], [(5, 4), (4, 3), (2,)]):
+    for shapes in ([(5, 4), (3, 6)], [(5, 4), (4, 3), (2,)], [(5, 4), (4, 3), (1,)], [(5, 4), (4, 1), (3,)]):
         with pytest.raises(ValueError):
             compute(Product(False, False), by, *(numbers(*shape) for shape in shapes))
 
@@ -363,6 +414,16 @@ def test_rows_by_number(by, dtype):
             assert found.dtype == dtype
             np.testing.assert_array_equal(found, data[rows])
     assert compute(take_rows, by, numbers(4, 0), np.array([2, 1])).shape == (2, 0)
+
+
+@by_both
+def test_rows_of_a_matrix_that_no_memory_holds_a_copy_of(by):
+    """Of 2,000 terabytes, as it seems: one row again and again."""
+    row = numbers(5, dtype="float32")
+    data = np.lib.stride_tricks.as_strided(row, (10**14, 5), (0, 4))
+    np.testing.assert_array_equal(compute(take_rows, by, data, np.array([10**14 - 1, 3])), [row, row])
+    with pytest.raises(IndexError):
+        compute(take_rows, by, data, np.array([10**14]))
 
 
 @by_both
