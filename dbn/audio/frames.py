@@ -343,7 +343,7 @@ class FrameSet:
         """
         require_integer("max_frames", max_frames, minimum=1)
         for part in _equal_parts(np.arange(self.n_frames), max_frames):
-            yield self._read(part), None if self.labels is None else self.labels[part]
+            yield self.read(part), None if self.labels is None else self.labels[part]
 
     def shards(self, rng, max_frames):
         """The numbers of all frames once, in parts small enough for their frames to lie in memory, for an epoch.
@@ -378,9 +378,10 @@ class FrameSet:
             Scaled frames of the segment; the caller's own.
         """
         for index in range(self.n_segments):
-            yield index, self._read(np.arange(*self._bounds[index:index + 2]))
+            yield index, self.read(np.arange(*self._bounds[index:index + 2]))
 
-    def _read(self, frames):
+    def read(self, frames):
+        """The frames of these numbers, an int array [m]; float32 [m, n_features], scaled, the caller's own."""
         x = np.empty((len(frames), self.n_features), dtype=np.float32)
         for start in range(0, len(frames), _READ_ROWS):
             part = slice(start, start + _READ_ROWS)

@@ -82,17 +82,20 @@ def atomic_folder(path):
 def sole_writer(directory):
     """Wait until no other process writes into a folder, then remove what a killed one has left behind half-written.
 
-    The lock is that of the file ``.lock``: it ends with its process, however that ends. Readers need none.
+    The lock is that of the file ``.lock``: it ends with its process, however that ends. Readers need none. Who has a
+    folder may ask for it again, in the same thread.
     """
-    lock = FileLock(Path(directory) / ".lock")
+    # one object for each file: a second one of the same thread would wait for the first for ever
+    lock = FileLock(Path(directory).absolute() / ".lock", is_singleton=True)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         print(f"{directory}: waiting for another process that writes here", file=sys.stderr)
         lock.acquire()
     try:
-        for partial in Path(directory).glob("*.partial"):
-            shutil.rmtree(partial)
+        if lock.lock_counter == 1:  # else they are the caller's
+            for partial in Path(directory).glob("*.partial"):
+                shutil.rmtree(partial)
         yield
     finally:
         lock.release()

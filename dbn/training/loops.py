@@ -3,12 +3,8 @@
 Both work on frame sets of any size: what does not fit into memory is used
 shard by shard, in an order that depends on the seed alone.
 """
-import hashlib
-import json
-import tempfile
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from contextlib import closing
+from dataclasses import dataclass
 
 import numpy as np
 from tqdm import tqdm
@@ -22,7 +18,7 @@ from dbn.system.files import open_rows, release_pages, write_rows
 from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training import epochs
 from dbn.training.settings import TrainingSettings
-from dbn.training.state import RunState
+from dbn.training.state import RunState, fingerprint, run_folder
 
 # what the seeds of the different draws begin with, so that no two of them are the same
 WEIGHTS, SHUFFLING, SAMPLING = range(3)
@@ -81,9 +77,9 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         All choices.
     directory : path, optional
         Where the checkpoint and the history are kept. The same call with the same folder goes on where a killed one
-        stopped, and ends with the same bits.
+        stopped, and ends with the same bits; while another process is at it, it waits.
     data_key : str
-        Names the data; a checkpoint of other data is refused.
+        Names the data. A checkpoint of other data is refused, whose key, labels or sampled frames are others.
     progress : bool
         Whether to show progress bars where standard error is a terminal.
     max_epoch : int, optional
@@ -101,15 +97,13 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         Sets that do not fit each other, or a checkpoint that cannot be used.
     """
     _check_sets(train_set, valid_set, n_outs)
-    fingerprint = hashlib.sha256(json.dumps([asdict(settings), train_set.n_frames, train_set.n_features,
-                                             valid_set.n_frames, n_outs, data_key]).encode()).hexdigest()
-    state = RunState(directory, fingerprint)
     dbn = build_dbn(settings, train_set.n_features, n_outs)
-    if state.values:
-        dbn.set_values(state.values)
-    with one_blas_thread, ExitStack() as stack:
-        folder = state.directory or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        train_set, valid_set = (stack.enter_context(_stored(frames, folder / name, settings)) for frames, name in
+    with run_folder(directory) as folder, one_blas_thread:
+        state = RunState(directory, None if directory is None else fingerprint(
+            settings, train_set, valid_set, n_outs, data_key))
+        if state.values:
+            dbn.set_values(state.values)
+        train_set, valid_set = (_stored(frames, folder / name, settings) for frames, name in
                                 ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
         pretrain(dbn, train_set, settings, state, folder, progress)
         stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
@@ -118,21 +112,11 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     return TrainingResult(dbn, state.history, numbers["best_epoch"], numbers["best_error"], stopped)
 
 
-@contextmanager
 def _stored(frames, path, settings):
-    """The set with its frames ready for use: in memory if they are one shard, else in a file as long as it is needed.
-
-    What a run that was killed has left is written again: its scaling may have been another's.
-    """
+    """The set with its frames ready for use: in memory if they are one shard, else in a file."""
     if frames.rows is not None:
-        yield frames
-    elif frames.n_frames <= settings.shard_frames:
-        yield frames.stored()
-    else:
-        try:
-            yield frames.stored(path)
-        finally:
-            path.unlink(missing_ok=True)
+        return frames
+    return frames.stored(None if frames.n_frames <= settings.shard_frames else path)
 
 
 def _check_sets(train_set, valid_set, n_outs):
@@ -219,7 +203,7 @@ def pretrain(dbn, frames, settings, state, folder, progress=True):
     state : dbn.training.state.RunState
         Where to begin; kept up to date.
     folder : path
-        Where the means lie meanwhile.
+        Where the means lie meanwhile, and none of another run's.
     progress : bool
         Whether to show a bar a layer.
 
@@ -232,8 +216,6 @@ def pretrain(dbn, frames, settings, state, folder, progress=True):
         state.stage = max(state.stage, dbn.n_layers)
     for layer in range(state.stage, dbn.n_layers):
         _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, state, progress)
-        # means that lie there already are of other parameters: of a run that was killed, its checkpoint deleted
-        _means_path(folder, layer).unlink(missing_ok=True)
         state.next_stage()
     for layer in range(dbn.n_layers):
         _means_path(folder, layer).unlink(missing_ok=True)

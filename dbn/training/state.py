@@ -1,15 +1,83 @@
 """The state of a training run on disk: what a killed run goes on from."""
+import hashlib
 import json
+import tempfile
 import time
+from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from dbn.errors import TrainingError
-from dbn.system.files import atomic_path, disk_errors
+from dbn.system.files import atomic_path, disk_errors, sole_writer
 
-FORMAT = 1
+FORMAT = 2
 SECONDS_BETWEEN_SAVES = 5.0
+SAMPLED_FRAMES = 4096  # of a set, for the fingerprint: to read all of 645,000 would take seconds
+
+# what lies in a run's folder only while it runs; the second half is what a killed one was about to write
+WORK_FILES = ("training-inputs.npy", "validation-inputs.npy", "hidden-means-*.npy",
+              ".training-inputs-*.npy", ".validation-inputs-*.npy", ".hidden-means-*.npy", ".checkpoint-*.npz",
+              ".history-*.jsonl")
+
+
+@contextmanager
+def run_folder(directory):
+    """A run's folder, made if need be, for this process alone; nothing lies there but what runs go on from.
+
+    Another process that is in it is waited for. The files of a run that was killed are removed before, those of this
+    run after, however it ends.
+
+    Parameters
+    ----------
+    directory : path or None
+        None stands for a folder that is gone afterwards.
+
+    Yields
+    ------
+    folder : pathlib.Path
+    """
+    if directory is None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(folder)
+        return
+    folder = Path(directory)
+    folder.mkdir(parents=True, exist_ok=True)
+    with sole_writer(folder):
+        _remove_work_files(folder)
+        try:
+            yield folder
+        finally:
+            _remove_work_files(folder)
+
+
+def _remove_work_files(folder):
+    for pattern in WORK_FILES:
+        for path in folder.glob(pattern):
+            path.unlink(missing_ok=True)
+
+
+def fingerprint(settings, train_set, valid_set, n_outs, data_key):
+    """Names a run: its settings, and the data by all labels and evenly spaced frames of both sets; str.
+
+    Parameters
+    ----------
+    settings : dbn.training.settings.TrainingSettings
+    train_set, valid_set : dbn.audio.frames.FrameSet
+        With labels.
+    n_outs : int
+        Number of classes.
+    data_key : str
+        What else the caller knows of the data.
+    """
+    digest = hashlib.sha256(json.dumps([asdict(settings), n_outs, data_key]).encode())
+    for frames in (train_set, valid_set):
+        n_sampled = min(frames.n_frames, SAMPLED_FRAMES)
+        digest.update(f"{frames.n_frames} {frames.n_features} ".encode())
+        digest.update(frames.labels.tobytes())
+        digest.update(frames.read(np.arange(n_sampled) * frames.n_frames // n_sampled).tobytes())
+    return digest.hexdigest()
 
 
 class RunState:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytensor
 import pytest
+from scipy import special
 
 import dbn.graph.streams
 import dbn.system.files
@@ -52,6 +53,41 @@ def test_another_seed_gives_another_network(result):
         assert (a != b).any()
 
 
+def test_the_seeds_of_weights_orders_and_samples_are_all_different(monkeypatch, quick):
+    """By what they make of a generator: trailing zeros, which a seed may have, make no difference there."""
+    entropies = []
+    default_rng, reseed = np.random.default_rng, dbn.graph.streams.RandomStreams.reseed
+    sets = training_sets()
+    with monkeypatch.context() as patch:
+        patch.setattr(np.random, "default_rng", lambda seed: (
+            entropies.append(seed) if isinstance(seed, list) else None, default_rng(seed))[1])
+        patch.setattr(dbn.graph.streams.RandomStreams, "reseed",
+                      lambda self, seed: (entropies.append(seed), reseed(self, seed)))
+        run(sets=sets)
+    states = {tuple(np.random.SeedSequence(entropy).generate_state(4)) for entropy in entropies}
+    assert len(entropies) == 1 + (2 * 3 + 6) + 2 * 3  # of weights, of orders and of samples
+    assert len(states) == len(entropies)
+
+
+def test_the_second_layer_is_trained_on_the_means_of_the_first(monkeypatch, quick):
+    """As they are: not rounded, not drawn from."""
+    [(x, _)] = training_sets()[0].blocks()
+    seen = []
+    pretrain_layer = dbn.training.loops._pretrain_layer
+
+    def note_inputs(network, layer, inputs, *others):
+        W, b = (param.get_value() for param in network.rbm_layers[0].params[:2])
+        seen.append((np.array(inputs.rows), special.expit(x.astype(float) @ W + b)))
+        pretrain_layer(network, layer, inputs, *others)
+
+    monkeypatch.setattr(dbn.training.loops, "_pretrain_layer", note_inputs)
+    run()
+    (first, _), (second, means) = seen
+    np.testing.assert_array_equal(first, x)
+    np.testing.assert_allclose(second, means, rtol=1e-5)
+    assert len(np.unique(means.round(4))) > 100  # so that rounding would be seen
+
+
 def test_every_kind_of_draw_depends_on_the_seed_and_epoch(monkeypatch, quick):
     """Weights, samples and order of the rows: no two epochs, layers or stages see the same permutation or draws."""
     orders, seeds = [], []
@@ -81,7 +117,7 @@ def test_same_seed_same_bits_and_a_record_of_each_epoch(result, tmp_path):
     assert all(("valid_error" in r) == (r["stage"] == "finetune") for r in records)
     assert again.seconds("pretrain") == pytest.approx(sum(r["seconds"] for r in records[:6]))
     assert again.seconds("finetune") == pytest.approx(sum(r["seconds"] for r in records[6:]))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "history.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "checkpoint.npz", "history.jsonl"]
 
 
 def test_it_learns(result):
@@ -171,7 +207,7 @@ def test_sets_in_files_train_as_those_in_memory_do(tmp_path, monkeypatch):
     mapped = run({"shard_frames": 50}, scaled_sets(), directory=tmp_path)
     assert_same_bits(values_of(in_memory), values_of(mapped))
     assert {name, "validation-inputs.npy", "hidden-means-0.npy"} <= files
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint.npz", "history.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "checkpoint.npz", "history.jsonl"]
     monkeypatch.setattr(RunState, "finish_epoch", None)  # a failure leaves nothing that is not a run's either
     with pytest.raises(TypeError):
         run({"shard_frames": 50, "seed": 5}, scaled_sets(), directory=tmp_path / "other")
@@ -352,6 +388,15 @@ def test_a_set_without_frames():
 def test_settings_that_cannot_be_meant(name, value):
     with pytest.raises(TrainingError, match=name):
         TrainingSettings(**{name: value})
+
+
+def test_defaults_are_the_papers():
+    """Of Table 1; the paper does not give the size of a minibatch, and 20 is the tutorial's."""
+    settings = TrainingSettings()
+    assert settings.hidden_layers_sizes == (50, 50, 50)
+    assert (settings.pretrain_lr, settings.finetune_lr) == (0.001, 0.1)
+    assert (settings.pretrain_epochs, settings.finetune_epochs) == (5, 474)
+    assert (settings.k, settings.batch_size, settings.visible, settings.output) == (1, 20, "bernoulli", "softmax")
 
 
 def test_settings_from_numpy_are_as_good(quick):

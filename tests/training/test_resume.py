@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,12 @@ import pytest
 
 import dbn.training.loops
 import dbn.training.state
-from dbn.errors import TrainingError
+from dbn.audio.frames import FrameSet
+from dbn.audio.scaling import Scaling
+from dbn.errors import DivergedError, TrainingError
+from dbn.system.files import sole_writer
 from dbn.training.loops import train
-from dbn.training.state import RunState
+from dbn.training.state import SAMPLED_FRAMES, RunState, fingerprint
 from small_network import N_OUTS, replace_compiled, settings, training_sets
 
 N_EPOCHS = 2 * 3 + 6
@@ -56,7 +60,8 @@ def assert_same(result, expected):
 
 
 def files_in(directory):
-    return sorted(path.name for path in directory.iterdir())
+    """Names of files, but for the lock."""
+    return sorted(path.name for path in directory.iterdir() if path.name != ".lock")
 
 
 def test_killed_runs_go_on_where_they_stopped(tmp_path):
@@ -207,12 +212,74 @@ def test_a_save_that_is_cut_short_leaves_the_one_before(quick, monkeypatch, tmp_
     assert_same(run(tmp_path), expected)
 
 
-def test_hidden_means_of_an_abandoned_run_are_not_used(quick, monkeypatch, tmp_path):
-    """Who deletes the checkpoint of a killed run, as the message says, begins anew, whatever else lies there."""
-    interrupt(monkeypatch, tmp_path, 5, 0.0)
-    assert "hidden-means-0.npy" in files_in(tmp_path)
-    (tmp_path / "checkpoint.npz").unlink()
-    assert_same(run(tmp_path, seed=1), run(seed=1))
+LEFT_BY_A_KILL = ["training-inputs.npy", ".training-inputs-01234567.npy", "validation-inputs.npy",
+                  ".validation-inputs-01234567.npy", "hidden-means-0.npy", "hidden-means-7.npy",
+                  ".hidden-means-0-01234567.npy", ".checkpoint-01234567.npz", ".history-01234567.jsonl"]
+
+
+def test_what_a_killed_run_has_left_is_not_used_and_goes(quick, monkeypatch, tmp_path):
+    """Inputs and means of other parameters, and halves of files; before the run begins, and there is room again."""
+    for name in LEFT_BY_A_KILL:
+        np.save(tmp_path / "zeros.npy", np.zeros((120, 6), dtype=np.float32))
+        (tmp_path / "zeros.npy").rename(tmp_path / name)
+    seen, expected = [], run(seed=1)
+    pretrain = dbn.training.loops.pretrain
+    monkeypatch.setattr(dbn.training.loops, "pretrain", lambda *arguments: (
+        seen.extend(files_in(tmp_path)), pretrain(*arguments)))
+    assert_same(run(tmp_path, seed=1), expected)
+    assert seen == [] and files_in(tmp_path) == ["checkpoint.npz", "history.jsonl"]
+
+
+@pytest.mark.parametrize("n_epochs", [1, 4, 8])
+def test_a_run_that_diverges_leaves_only_what_others_go_on_from(quick, monkeypatch, tmp_path, n_epochs):
+    """In the first layer, the second and in fine-tuning, with frames that lie in files."""
+    sets = [frames.with_scaling(Scaling("max").fit([np.full((1, 8), 2.0)])) for frames in training_sets()]
+    costs = iter([1.0] * n_epochs + [np.nan])
+    files = []
+    monkeypatch.setattr(dbn.training.loops._EpochRunner, "run", lambda *_: (
+        files.extend(files_in(tmp_path)), next(costs))[1])
+    with pytest.raises(DivergedError):
+        train(*sets, N_OUTS, settings(shard_frames=50), tmp_path, progress=False)
+    assert {"training-inputs.npy", "validation-inputs.npy"} <= set(files)
+    assert ("hidden-means-0.npy" in files) == (n_epochs >= 3)
+    assert set(files_in(tmp_path)) <= {"checkpoint.npz", "history.jsonl"}
+
+
+HOLDER = """
+import sys
+from dbn.system.files import sole_writer
+with sole_writer(sys.argv[1]):
+    print("in", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_another_process_in_the_folder_is_waited_for(quick, tmp_path):
+    results = []
+    with subprocess.Popen([sys.executable, "-c", HOLDER, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          cwd=Path(__file__).parents[2], text=True) as holder:
+        assert holder.stdout.readline() == "in\n"
+        thread = threading.Thread(target=lambda: results.append(run(tmp_path)))
+        thread.start()
+        thread.join(1)
+        assert thread.is_alive() and files_in(tmp_path) == []
+        holder.stdin.close()
+        thread.join(60)
+    assert_same(results[0], run())
+
+
+def test_who_has_the_folder_may_train_in_it(quick, tmp_path):
+    """And keeps it until the end, with what it is writing there."""
+    with sole_writer(tmp_path):
+        (tmp_path / "half.partial").mkdir()
+        run(tmp_path)
+        assert (tmp_path / "half.partial").exists()
+        waiting = threading.Thread(target=lambda: run(tmp_path))
+        waiting.start()
+        waiting.join(1)
+        assert waiting.is_alive()
+    waiting.join(60)
+    assert not waiting.is_alive() and not (tmp_path / "half.partial").exists()
 
 
 # Checkpoints that are not this run's
@@ -224,6 +291,45 @@ def test_a_checkpoint_of_another_run_is_refused(quick, tmp_path, change):
     run(tmp_path, finetune_epochs=1)
     with pytest.raises(TrainingError, match=r"checkpoint\.npz: belongs to a run with other.*another folder, or delete"):
         run(tmp_path, **({"finetune_epochs": 1} | change))
+
+
+def changed(frames, what):
+    """The same set but for one number."""
+    [(x, y)] = frames.blocks()
+    if what == "a label":
+        y[7] = (y[7] + 1) % N_OUTS
+    else:
+        x[7, 3] += 0.01
+    return FrameSet.from_arrays(x, y, segment_length=20)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["training", "validation"])
+@pytest.mark.parametrize("what", ["a label", "a frame"])
+def test_a_checkpoint_of_other_data_of_the_same_size_is_refused(quick, tmp_path, which, what):
+    run(tmp_path, finetune_epochs=1)
+    sets = training_sets()
+    sets[which] = changed(sets[which], what)
+    with pytest.raises(TrainingError, match="other settings or other data"):
+        train(*sets, N_OUTS, settings(finetune_epochs=1), tmp_path, progress=False)
+
+
+def test_of_many_frames_some_are_looked_at_and_all_labels(monkeypatch):
+    n = 2 * SAMPLED_FRAMES + 1
+    x, y = np.random.default_rng(0).random((n, 3)).astype(np.float32), np.zeros(n, dtype=np.int32)
+    frames, valid_set = FrameSet.from_arrays(x, y), training_sets()[1]
+    read, n_read = FrameSet.read, []
+    monkeypatch.setattr(FrameSet, "read", lambda self, numbers: (n_read.append(len(numbers)), read(self, numbers))[1])
+
+    def key(frames):
+        return fingerprint(settings(), frames, valid_set, N_OUTS, "")
+
+    expected = key(frames)
+    assert n_read == [SAMPLED_FRAMES, 60] and key(FrameSet.from_arrays(x.copy(), y)) == expected
+    assert key(frames.with_scaling(Scaling("max").fit([np.full((1, 3), 2.0)]))) != expected
+    other = np.where(np.arange(n) % 100 == 50, 0, x.T).T
+    assert key(FrameSet.from_arrays(other, y)) != expected  # one frame in a hundred is another
+    y[n - 1] = 1
+    assert key(FrameSet.from_arrays(x, y)) != expected
 
 
 def without(state, key):
