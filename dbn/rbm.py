@@ -139,7 +139,7 @@ class RBM:
         return last
 
     def get_cost_updates(self, lr=0.1, persistent=None, k=1):
-        """One step of CD-k, or of PCD-k with a `persistent` chain.
+        """One step of contrastive divergence (CD-k), or of PCD-k with a `persistent` chain.
 
         Parameters
         ----------
