@@ -15,7 +15,6 @@ from dbn.audio.scaling import KINDS
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.datasets import folder, identical, labels, splits
 from dbn.errors import DatasetError, ModelFileError
-from dbn.evaluation.stats import wilson_interval
 from dbn.system.files import disk_errors, flush_to_disk, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
@@ -209,6 +208,7 @@ def _song_counts(store, split):
 
 def _report(model):
     """What came of the training, as text."""
+    from dbn.evaluation.stats import wilson_interval  # with SciPy's statistics, a second and 45 MB to import
     about, test = model.about, model.about["test"]
     width = max(len("songs"), *map(len, about["songs"]))
     lines = [f"{'songs':{width}}  {'train':>5}  {'valid':>5}  {'test':>5}"]
