@@ -8,10 +8,11 @@ trains by gradient descent on the labels.
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from pytensor.tensor.type import integer_dtypes
 
-from dbn.graph.compile import epoch_function, function, minibatch, n_minibatches
-from dbn.graph.streams import RandomStreams, seed_from
-from dbn.graph.updates import descend
+from dbn.graph.compile import epoch_function, function, minibatch
+from dbn.graph.ops import sigmoid
+from dbn.graph.streams import as_streams
 from dbn.logistic import LogisticRegression
 from dbn.mlp import HiddenLayer
 from dbn.rbm import RBM, GaussianRBM
@@ -23,9 +24,9 @@ class DBN:
     Parameters
     ----------
     numpy_rng : numpy.random.Generator or RandomState
-        Draws the initial weights (and the seed of `theano_rng`, if that is None).
+        Draws the seed of `theano_rng`, if that is None, and the initial weights.
     theano_rng : RandomStreams, optional
-        Draws the samples of pre-training.
+        Draws the samples of pre-training; see :class:`dbn.rbm.RBM`.
     n_ins : int
         Size of the input: 513 bins of a DFT of 1,024 samples.
     hidden_layers_sizes : sequence of int
@@ -64,9 +65,7 @@ class DBN:
         if not hidden_layers_sizes:
             raise ValueError("hidden_layers_sizes names no layer: give at least one")
         dtype = dtype or pytensor.config.floatX
-        if theano_rng is None:
-            theano_rng = RandomStreams(seed_from(numpy_rng))
-        self.theano_rng = theano_rng
+        self.theano_rng = theano_rng = as_streams(theano_rng, numpy_rng)
         self.dtype = dtype
         self.visible = visible
         self.x = pt.matrix("x", dtype=dtype)
@@ -77,7 +76,7 @@ class DBN:
 
         below, n_below = self.x, n_ins
         for i, n_units in enumerate(hidden_layers_sizes):
-            layer = HiddenLayer(numpy_rng, below, n_below, n_units, dtype=dtype)
+            layer = HiddenLayer(numpy_rng, below, n_below, n_units, activation=sigmoid, dtype=dtype)
             rbm_class = GaussianRBM if i == 0 and visible == "gaussian" else RBM
             self.sigmoid_layers.append(layer)
             self.rbm_layers.append(rbm_class(input=below, n_visible=n_below, n_hidden=n_units, W=layer.W,
@@ -94,8 +93,9 @@ class DBN:
 
     def finetune_updates(self, lr):
         """One step of gradient descent on the fine-tuning cost: new value of each parameter."""
-        return {param: descend(param, gradient, lr)
-                for param, gradient in zip(self.params, pt.grad(self.finetune_cost, self.params))}
+        lr = pt.cast(lr, self.dtype)
+        return {param: param - gparam * lr
+                for param, gparam in zip(self.params, pt.grad(self.finetune_cost, self.params))}
 
     # The tutorial's functions: one minibatch of a shared data set a call.
 
@@ -107,7 +107,7 @@ class DBN:
         train_set_x : shared matrix [n, n_ins]
             The inputs. Layer n sees what the layers below make of them.
         batch_size : int
-            Rows of a minibatch; the last one holds what is left.
+            Rows of a minibatch; the last one holds what is left, if it is asked for.
         k : int
             Gibbs steps.
 
@@ -132,9 +132,9 @@ class DBN:
         Parameters
         ----------
         datasets : sequence of three pairs
-            ``(x, y)`` of training, validation and test: shared float matrix and int32 vector.
+            ``(x, y)`` of training, validation and test: shared float matrix and symbolic vector of integers.
         batch_size : int
-            Rows of a minibatch; the last one holds what is left.
+            Rows of a minibatch.
         learning_rate : float
             Step of the gradient descent.
 
@@ -143,16 +143,21 @@ class DBN:
         train_fn : callable
             ``train_fn(index)`` makes one update and gives the cost before it.
         valid_score, test_score : callables
-            Without arguments: the list of error rates of the set's minibatches.
+            Without arguments: the list of error rates of the set's complete minibatches, whose mean is what the
+            tutorial's programs report; the exact error is :func:`dbn.training.loops.frame_error`'s. A set smaller than
+            a minibatch is one.
         """
         index = pt.lscalar("index")
 
         def on_minibatches_of(x, y):
-            return {self.x: minibatch(x, index, batch_size), self.y: minibatch(y, index, batch_size)}
+            labels = pt.as_tensor(minibatch(y, index, batch_size))
+            if labels.dtype not in integer_dtypes:
+                raise TypeError(f"class numbers are integers, not {labels.type}")
+            return {self.x: minibatch(x, index, batch_size), self.y: pt.cast(labels, self.y.dtype)}
 
         def score_of(x, y):
             errors = function([index], self.errors, givens=on_minibatches_of(x, y))
-            n_batches = n_minibatches(x.get_value(borrow=True).shape[0], batch_size)
+            n_batches = max(x.get_value(borrow=True).shape[0] // batch_size, 1)
             return lambda: [float(errors(i)) for i in range(n_batches)]
 
         train, valid, test = datasets

@@ -3,9 +3,12 @@ import numpy as np
 import pytensor
 
 
-def initial_weights(numpy_rng, n_in, n_out, dtype):
-    """Weights of the tutorials for sigmoid units: uniform within ±4·sqrt(6 / (n_in + n_out)); `dtype` [n_in, n_out]."""
-    bound = 4.0 * np.sqrt(6.0 / (n_in + n_out))
+def initial_weights(numpy_rng, n_in, n_out, dtype, gain=4):
+    """Weights of the tutorials: uniform within ±`gain`·sqrt(6 / (n_in + n_out)); `dtype` [n_in, n_out].
+
+    The gain is 4 for sigmoid units, whose slope is a quarter, and 1 for others (Glorot and Bengio 2010).
+    """
+    bound = gain * np.sqrt(6.0 / (n_in + n_out))
     return numpy_rng.uniform(-bound, bound, size=(n_in, n_out)).astype(dtype)
 
 

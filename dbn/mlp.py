@@ -9,6 +9,8 @@ from dbn.layers import initial_weights, shared_parameter
 class HiddenLayer:
     """Fully connected layer: ``output = activation(dot(input, W) + b)``.
 
+    Where `W` is None it is drawn as the tutorial draws it, see :func:`dbn.layers.initial_weights`.
+
     Parameters
     ----------
     rng : numpy.random.Generator or RandomState
@@ -18,9 +20,10 @@ class HiddenLayer:
     n_in, n_out : int
         Sizes of input and output.
     W, b : shared variables or arrays [n_in, n_out], [n_out], optional
-        Parameters; drawn by :func:`dbn.rbm.initial_weights`, and zeros, if None.
-    activation : callable, optional
-        Element-wise function of a symbolic matrix; the logistic sigmoid by default.
+        Parameters; drawn, and zeros, if None.
+    activation : callable or None, optional
+        Element-wise function of a symbolic matrix, the tutorial's tanh by default; None for a linear layer. The DBN's
+        layers have :func:`dbn.graph.ops.sigmoid`.
     dtype : {"float32", "float64"}, optional
         Of the parameters; ``pytensor.config.floatX`` if None.
 
@@ -32,12 +35,13 @@ class HiddenLayer:
         ``[W, b]``.
     """
 
-    def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=sigmoid, dtype=None):
+    def __init__(self, rng, input, n_in, n_out, W=None, b=None, activation=pt.tanh, dtype=None):
         dtype = dtype or pytensor.config.floatX
         if W is None:
-            W = initial_weights(rng, n_in, n_out, dtype)
+            W = initial_weights(rng, n_in, n_out, dtype, gain=4 if activation in (sigmoid, pt.sigmoid) else 1)
         self.input = input
         self.W = shared_parameter(W, "W", dtype, (n_in, n_out))
         self.b = shared_parameter(b, "b", dtype, (n_out,))
-        self.output = activation(pt.dot(input, self.W) + self.b)
+        linear = pt.dot(input, self.W) + self.b
+        self.output = linear if activation is None else activation(linear)
         self.params = [self.W, self.b]

@@ -22,8 +22,7 @@ import pytensor
 import pytensor.tensor as pt
 
 from dbn.graph.ops import binary_cross_entropy, sigmoid, softplus
-from dbn.graph.streams import RandomStreams, seed_from
-from dbn.graph.updates import descend
+from dbn.graph.streams import as_streams
 from dbn.layers import initial_weights, shared_parameter
 
 
@@ -41,9 +40,9 @@ class RBM:
     hbias, vbias : shared vector or array [n_hidden], [n_visible], optional
         Biases of hidden and visible units; zeros if None.
     numpy_rng : numpy.random.Generator or RandomState, optional
-        Draws the initial weights (and the seed of `theano_rng`, if that is None).
+        Draws the seed of `theano_rng`, if that is None, and the initial weights; the tutorial's if None.
     theano_rng : RandomStreams, optional
-        Draws the samples. The name is the tutorial's.
+        Draws the samples. PyTensor's and NumPy's generators are taken too, see :func:`dbn.graph.streams.as_streams`.
     dtype : {"float32", "float64"}, optional
         Of the parameters; ``pytensor.config.floatX`` if None.
 
@@ -57,7 +56,8 @@ class RBM:
                  numpy_rng=None, theano_rng=None, dtype=None):
         dtype = dtype or pytensor.config.floatX
         if numpy_rng is None:
-            numpy_rng = np.random.default_rng(1234)
+            numpy_rng = np.random.RandomState(1234)  # the tutorial's
+        self.theano_rng = as_streams(theano_rng, numpy_rng)  # in the tutorial's order: its seed is drawn before the weights
         if W is None:
             W = initial_weights(numpy_rng, n_visible, n_hidden, dtype)
         self.n_visible = n_visible
@@ -66,7 +66,6 @@ class RBM:
         self.W = shared_parameter(W, "W", dtype, (n_visible, n_hidden))
         self.hbias = shared_parameter(hbias, "hbias", dtype, (n_hidden,))
         self.vbias = shared_parameter(vbias, "vbias", dtype, (n_visible,))
-        self.theano_rng = RandomStreams(seed_from(numpy_rng)) if theano_rng is None else theano_rng
         self.input = pt.matrix("input", dtype=dtype) if input is None else input
         self.params = [self.W, self.hbias, self.vbias]
 
@@ -88,12 +87,14 @@ class RBM:
     def sample_h_given_v(self, v0_sample):
         """Draw hidden units: ``[pre_sigmoid, mean, sample]``."""
         pre_sigmoid_h1, h1_mean = self.propup(v0_sample)
-        return [pre_sigmoid_h1, h1_mean, self.theano_rng.bernoulli(h1_mean)]
+        h1_sample = self.theano_rng.binomial(size=h1_mean.shape, n=1, p=h1_mean, dtype=self.dtype)
+        return [pre_sigmoid_h1, h1_mean, h1_sample]
 
     def sample_v_given_h(self, h0_sample):
         """Draw visible units: ``[pre_sigmoid, mean, sample]``."""
         pre_sigmoid_v1, v1_mean = self.propdown(h0_sample)
-        return [pre_sigmoid_v1, v1_mean, self.theano_rng.bernoulli(v1_mean)]
+        v1_sample = self.theano_rng.binomial(size=v1_mean.shape, n=1, p=v1_mean, dtype=self.dtype)
+        return [pre_sigmoid_v1, v1_mean, v1_sample]
 
     def gibbs_hvh(self, h0_sample):
         """One Gibbs step from hidden units: ``[pre_v, v_mean, v_sample, pre_h, h_mean, h_sample]``."""
@@ -119,24 +120,15 @@ class RBM:
 
         Returns
         -------
-        list of six symbolic matrices
-            What the last step gave. The generator's update is
-            ``theano_rng.collect_updates()``.
+        outputs : list of six symbolic matrices
+            What the last step gave.
+        updates : dict
+            What the draws within the ``scan`` go on from at the next call.
         """
         if isinstance(k, int) and k == 1:
-            return step(start)
-        streams = self.theano_rng
-
-        def scan_step(sample, generator):
-            with streams.inside_scan(generator) as generator_after:
-                outputs = step(sample)
-                return outputs + [generator_after()]
-
-        outputs = pytensor.scan(scan_step, outputs_info=[None] * 5 + [start, streams.current], n_steps=k,
-                                return_updates=False)
-        *last, generator = [output[-1] for output in outputs]
-        streams.after_scan(generator)
-        return last
+            return step(start), {}
+        outputs, updates = pytensor.scan(step, outputs_info=[None] * 5 + [start], n_steps=k)
+        return [output[-1] for output in outputs], updates
 
     def get_cost_updates(self, lr=0.1, persistent=None, k=1):
         """One step of contrastive divergence (CD-k), or of PCD-k with a `persistent` chain.
@@ -155,18 +147,19 @@ class RBM:
         monitoring_cost : symbolic scalar
             Reconstruction cost (CD) or a proxy of the pseudo-likelihood (PCD); higher is better.
         updates : dict
-            New values of the parameters, the generator and the chain.
+            New values of the parameters and the chain, and of the draws within a ``scan``, which k > 1 takes.
         """
         _, _, ph_sample = self.sample_h_given_v(self.input)
         chain_start = ph_sample if persistent is None else persistent
-        pre_sigmoid_nv, _, nv_sample, _, _, nh_sample = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
+        (pre_sigmoid_nv, _, nv_sample, _, _, nh_sample), updates = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
 
         # the chain's end stands for the model's distribution: the gradient does not run through it
         cost = self.free_energy(self.input).mean() - self.free_energy(nv_sample).mean()
         gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
 
-        updates = self.theano_rng.collect_updates()
-        updates.update((param, descend(param, gparam, lr)) for param, gparam in zip(self.params, gparams))
+        lr = pt.cast(lr, self.dtype)
+        for param, gparam in zip(self.params, gparams):
+            updates[param] = param - gparam * lr
         if persistent is None:
             return self.get_reconstruction_cost(updates, pre_sigmoid_nv), updates
         updates[persistent] = nh_sample
@@ -222,7 +215,7 @@ class GaussianRBM(RBM):
     def sample_v_given_h(self, h0_sample):
         """Draw visible units from N(mean, 1): ``[mean, mean, sample]``."""
         pre_v1, v1_mean = self.propdown(h0_sample)
-        return [pre_v1, v1_mean, self.theano_rng.normal(v1_mean)]
+        return [pre_v1, v1_mean, self.theano_rng.normal(size=v1_mean.shape, avg=v1_mean, dtype=self.dtype)]
 
     def get_persistent_cost(self, updates):
         """What PCD monitors: flipping a bit means nothing here, so the input's reconstruction through the means."""

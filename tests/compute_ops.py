@@ -44,6 +44,9 @@ def ops_in(compiled_function):
 
 
 def states(seed, n):
-    """The states of the first `n` draws of a chain."""
-    state = RandomStreams(seed).generator.get_value()
+    """The states of the first `n` calls of a draw."""
+    streams = RandomStreams(seed)
+    streams.uniform()
+    [(shared, _)] = streams.state_updates
+    state = shared.get_value()
     return [state + np.array([0, 0, i], dtype=np.uint32) for i in range(n)]

@@ -56,7 +56,7 @@ def replace_compiled(monkeypatch):
     """
     def epoch(network, params, data):
         def run(order, batch_size, lr):
-            draw = network.theano_rng.generator.get_value()[0] / 2**32
+            draw = network.theano_rng.sequence.generate_state(1)[0] / 2**32
             for start in range(0, len(order), batch_size):
                 mean = data.get_value()[order[start:start + batch_size]].mean()
                 for param in params:

@@ -27,9 +27,8 @@ def test_shapes_and_dtypes(cls, dtype):
                *rbm.gibbs_hvh(h)[3:]]
     outputs += [*rbm.propdown(h), *rbm.sample_v_given_h(h), *rbm.gibbs_vhv(rbm.input)[3:], *rbm.gibbs_hvh(h)[:3],
                 rbm.free_energy(rbm.input)]
-    updates = rbm.theano_rng.collect_updates()
     x = examples(n)[0].astype(dtype)
-    values = pytensor.function([rbm.input, h], outputs, updates=updates, mode=QUICK)(x, np.ones((n, 6), dtype=dtype))
+    values = pytensor.function([rbm.input, h], outputs, mode=QUICK)(x, np.ones((n, 6), dtype=dtype))
     assert [v.shape for v in values] == [(n, 6)] * 11 + [(n, 8)] * 11 + [(n,)]
     assert {v.dtype.name for v in values} == {dtype}
     binary = [values[4], values[7], values[10]] + ([values[15], values[18], values[21]] if cls is RBM else [])
@@ -41,8 +40,7 @@ def test_samples_follow_their_means(cls):
     rbm = make(cls)
     x = np.repeat(examples(1)[0], 20000, axis=0)
     _, h_mean, h, _, v_mean, v = rbm.gibbs_vhv(rbm.input)
-    updates = rbm.theano_rng.collect_updates()
-    h_mean, h, v_mean, v = pytensor.function([rbm.input], [h_mean, h, v_mean, v], updates=updates, mode=QUICK)(x)
+    h_mean, h, v_mean, v = pytensor.function([rbm.input], [h_mean, h, v_mean, v], mode=QUICK)(x)
     error = np.abs((h - h_mean).mean(axis=0)) / np.sqrt(h_mean[0] * (1 - h_mean[0]) / len(h))
     assert error.max() < 4
     assert np.abs(np.corrcoef(h.T) - np.eye(6)).max() < 0.04  # each unit has a draw of its own
@@ -56,14 +54,14 @@ def test_samples_follow_their_means(cls):
 def test_chain_makes_k_steps(k):
     """With a step that counts, in place of a draw."""
     rbm = make()
-    outputs = rbm.gibbs_chain(lambda sample: [sample] * 5 + [sample + 1], rbm.input, k)
+    outputs, _ = rbm.gibbs_chain(lambda sample: [sample] * 5 + [sample + 1], rbm.input, k)
     before, after = pytensor.function([rbm.input], [outputs[0], outputs[5]], mode=QUICK)(np.zeros((2, 8)))
     assert (before == k - 1).all() and (after == k).all()
 
 
 def test_number_of_steps_may_be_symbolic():
     rbm, k = make(), pt.lscalar()
-    outputs = rbm.gibbs_chain(lambda sample: [sample] * 5 + [2 * sample], rbm.input, k)
+    outputs, _ = rbm.gibbs_chain(lambda sample: [sample] * 5 + [2 * sample], rbm.input, k)
     assert (pytensor.function([rbm.input, k], outputs[5], mode=QUICK)(np.ones((2, 8)), 5) == 32).all()
 
 
@@ -72,20 +70,24 @@ def test_each_call_draws_anew_and_the_same_seed_again():
     for _ in range(2):
         rbm = make()
         _, _, sample = rbm.sample_h_given_v(rbm.input)
-        draw = pytensor.function([rbm.input], sample, updates=rbm.theano_rng.collect_updates(), mode=QUICK)
+        draw = pytensor.function([rbm.input], sample, mode=QUICK)
         samples.append([draw(np.full((9, 8), 0.5)) for _ in range(2)])
     assert (samples[0][0] != samples[0][1]).any()
     np.testing.assert_array_equal(samples[0], samples[1])
 
 
 @pytest.mark.parametrize("k", [1, 3])
-def test_generator_moves_past_every_draw_of_an_update(k):
-    """The hidden units, then the visible and the hidden ones at every step; the key stays."""
+def test_an_update_moves_the_state_of_each_of_its_draws(k):
+    """The hidden units once, then the visible and the hidden ones at every step; the keys stay."""
     rbm = make()
-    before = rbm.theano_rng.generator.get_value()
     _, updates = rbm.get_cost_updates(k=k)
-    pytensor.function([rbm.input], [], updates=updates, mode=QUICK)(examples(10)[0])
-    np.testing.assert_array_equal(rbm.theano_rng.generator.get_value(), before + np.array([0, 0, 1 + 2 * k]))
+    states = [state for state, _ in rbm.theano_rng.state_updates]
+    before = [state.get_value() for state in states]
+    run = pytensor.function([rbm.input], [], updates=updates, mode=QUICK)
+    for calls in (1, 2):
+        run(examples(10)[0])
+        moved = [state.get_value() - old for state, old in zip(states, before)]
+        np.testing.assert_array_equal(moved, [[0, 0, calls], [0, 0, calls * k], [0, 0, calls * k]])
 
 
 @pytest.mark.parametrize("cls", [RBM, GaussianRBM])
@@ -94,12 +96,12 @@ def test_updates_hold_what_an_update_changes(cls, persistent):
     rbm = make(cls)
     chain = pytensor.shared(np.zeros((5, 6))) if persistent else None
     cost, updates = rbm.get_cost_updates(lr=0.1, persistent=chain, k=2)
-    expected = {*rbm.params, rbm.theano_rng.generator} | ({chain} if persistent else set())
+    within_scan = {state for state, _ in rbm.theano_rng.state_updates[1:]}
+    expected = {*rbm.params, *within_scan} | ({chain} if persistent else set())
     others = set(updates) - expected
     assert expected <= set(updates)
     assert [v.name for v in others] == (["bit_i_idx"] if persistent and cls is RBM else [])
     assert cost.ndim == 0
-    assert rbm.theano_rng.current is rbm.theano_rng.generator  # the next graph begins with the stored generator
     before = [param.get_value() for param in rbm.params]
     value = pytensor.function([rbm.input], cost, updates=updates, mode=QUICK)(examples(10)[0])
     assert np.isfinite(value) and value < 0

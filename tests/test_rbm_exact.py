@@ -152,7 +152,7 @@ def test_cd_gradient_comes_nearer_to_the_likelihoods_as_k_rises(binary):
     true = exact.gradient(data)
     cosines = []
     for k in (1, 3, 30):
-        rbm.theano_rng.reseed(5)
+        rbm.theano_rng.seed(5)
         _, updates = rbm.get_cost_updates(lr=1, k=k)
         step = evaluate([rbm.input], [param - updates[param] for param in rbm.params], data)
         estimate = np.concatenate([part.ravel() for part in step])
@@ -161,11 +161,34 @@ def test_cd_gradient_comes_nearer_to_the_likelihoods_as_k_rises(binary):
     np.testing.assert_allclose(estimate, true, atol=0.02)
 
 
+def test_cd1_of_sixty_seeds_has_the_exact_expectation(binary):
+    """The step's mean over the hidden states given each example and the visible states given those, by enumeration."""
+    rbm, exact = binary
+    W, hbias, vbias = numbers_of(rbm)
+    data = np.random.default_rng(4).integers(0, 2, size=(20, 7)).astype(float)
+    mean_h = exact.h_given_v[index_of(data)]
+    p_h = np.prod(np.where(exact.h[None] > 0, mean_h[:, None], 1 - mean_h[:, None]), axis=2)  # [examples, hidden states]
+    p_v = np.prod(np.where(exact.v[None] > 0, exact.v_given_h[:, None], 1 - exact.v_given_h[:, None]), axis=2)
+    p_chain = (p_h @ p_v).mean(axis=0)  # of the visible states after one step
+
+    def statistics(p, v, h):
+        return np.concatenate([((v * p[:, None]).T @ h).ravel(), p @ h, p @ v])
+
+    expected = statistics(np.full(20, 1 / 20), data, mean_h) - statistics(p_chain, exact.v, exact.h_given_v)
+    _, updates = rbm.get_cost_updates(lr=1)
+    step = pytensor.function([rbm.input], [updates[param] - param for param in rbm.params], mode=QUICK)
+    steps = []
+    for seed in range(60):
+        rbm.theano_rng.seed(seed)
+        steps.append(np.concatenate([part.ravel() for part in step(np.repeat(data, 100, axis=0))]))
+    z = (np.mean(steps, axis=0) - expected) / (np.std(steps, axis=0, ddof=1) / np.sqrt(60))
+    assert np.abs(z).max() < 4.5 and np.abs(np.mean(z**2) - 1) < 1
+
+
 def end_of_chains(rbm, n_chains, k):
     """Visible samples of `n_chains` Gibbs chains of `k` steps from visible units that are all on."""
-    rbm.theano_rng.reseed(6)
-    outputs = rbm.gibbs_chain(rbm.gibbs_vhv, rbm.input, k)
-    updates = rbm.theano_rng.collect_updates()
+    rbm.theano_rng.seed(6)
+    outputs, updates = rbm.gibbs_chain(rbm.gibbs_vhv, rbm.input, k)
     sampler = pytensor.function([rbm.input], [outputs[2], outputs[5]], updates=updates, mode=QUICK)
     return sampler(np.ones((n_chains, rbm.n_visible)))
 
@@ -202,7 +225,7 @@ def test_gaussian_gibbs_samples_are_distributed_as_the_mixture():
 
 def test_persistent_chain_goes_on_and_reaches_the_model(binary):
     rbm, exact = binary
-    rbm.theano_rng.reseed(7)
+    rbm.theano_rng.seed(7)
     chain = pytensor.shared(np.zeros((5000, rbm.n_hidden)))
     _, updates = rbm.get_cost_updates(lr=0.0, persistent=chain, k=2)
     advance = pytensor.function([rbm.input], [], updates=updates, mode=QUICK)

@@ -2,8 +2,7 @@
 
 :mod:`ops` holds operations of our own, :mod:`rewrites` puts them where PyTensor has slower ones, the kernels say how
 Numba computes them, :mod:`cache_key` tells one version of these from another, :mod:`streams` draws random numbers,
-:mod:`updates` makes a step of gradient descent of them, and :mod:`compile` turns graphs into functions. Whoever imports
-one of them has the rewrites and kernels registered.
+and :mod:`compile` turns graphs into functions. Whoever imports one of them has the rewrites and kernels registered.
 """
 from dbn.graph import ops, rewrites, numba_elementwise, numba_products  # noqa: F401 (this order registers them)
 from dbn.graph.compile import epoch_function, function, minibatch, mode, n_minibatches

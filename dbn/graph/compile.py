@@ -4,8 +4,11 @@ import threading
 import pytensor
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
+from pytensor.compile.sharedvalue import SharedVariable
 from pytensor.graph.replace import graph_replace
+from pytensor.graph.traversal import graph_inputs
 from pytensor.raise_op import CheckAndRaise
+from pytensor.tensor.type import TensorType
 
 from dbn.graph.ops import take_rows
 from dbn.graph.rewrites import TAG
@@ -56,7 +59,8 @@ def epoch_function(cost, updates, data, lr):
 
     Every shared variable that `updates` changes is carried through a ``scan``
     over the minibatches and stored at the end, so that Python is entered once
-    an epoch. The rows are taken in the order that the caller gives, which
+    an epoch; so are those of the graph that have a default update, the states
+    of its draws. The rows are taken in the order that the caller gives, which
     shuffles them; every row is used once, the last minibatch being smaller
     where `batch_size` does not divide their number.
 
@@ -65,7 +69,7 @@ def epoch_function(cost, updates, data, lr):
     cost : symbolic scalar
         Mean cost of a minibatch, before its update.
     updates : dict
-        New values of shared variables, parameters and generators alike.
+        New values of shared variables, parameters and chains alike.
     data : dict
         For each symbolic input of the graph (any variable in it will do) the
         shared variable whose rows stand for it.
@@ -79,6 +83,9 @@ def epoch_function(cost, updates, data, lr):
         order of their use; gives the mean cost over the epoch's examples.
         ValueError for an epoch of no rows, or minibatches of none.
     """
+    by_default = {variable: variable.default_update for variable in graph_inputs([cost, *updates.values()])
+                  if isinstance(variable, SharedVariable) and variable.default_update is not None}
+    updates = {**by_default, **updates}
     order, given = pt.lvector("order"), pt.lscalar("batch_size")
     batch_size = _AT_LEAST_ONE(given, order.shape[0] > 0, given > 0)
     carried = list(updates)
@@ -94,4 +101,5 @@ def epoch_function(cost, updates, data, lr):
     costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False,
                                    mode=mode())
     return function([order, given, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
-                    updates={variable: final[-1] for variable, final in zip(carried, finals)})
+                    updates={variable: final[-1] if isinstance(final.type, TensorType) else final  # PyTensor's generators
+                             for variable, final in zip(carried, finals)})

@@ -11,7 +11,7 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 from dbn.graph import threefry
 from dbn.graph.cache_key import KEY
-from dbn.graph.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus,
+from dbn.graph.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus, Uniform,
                            negligible)
 
 LOG2_E = np.float32(1.44269504)
@@ -223,11 +223,11 @@ def _bernoulli(key0, key1, draw, mean, out):
     one, zero = out.dtype.type(1), out.dtype.type(0)
     for i in range(len(out2)):
         word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
-        out1[i] = one if threefry.uniform(word1) < mean1[i] else zero
-        out2[i] = one if threefry.uniform(word2) < mean2[i] else zero
+        out1[i] = one if threefry.uniform32(word1) < mean1[i] else zero
+        out2[i] = one if threefry.uniform32(word2) < mean2[i] else zero
     if len(out2) < half:
         word1, _ = threefry.threefry2x32(key0, key1, np.uint32(half - 1), draw)
-        out1[-1] = one if threefry.uniform(word1) < mean1[-1] else zero
+        out1[-1] = one if threefry.uniform32(word1) < mean1[-1] else zero
 
 
 @njit(error_model="numpy")
@@ -237,11 +237,27 @@ def _normal(key0, key1, draw, mean, out):
     mean1, mean2, out1, out2 = mean[:half], mean[half:], out[:half], out[half:]
     for i in range(half):
         word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
-        radius = np.sqrt(-2 * np.log1p(-np.float64(threefry.uniform(word1))))
-        angle = 2 * np.pi * np.float64(threefry.uniform(word2))
+        radius = np.sqrt(-2 * np.log1p(-np.float64(threefry.uniform32(word1))))
+        angle = 2 * np.pi * np.float64(threefry.uniform32(word2))
         out1[i] = mean1[i] + out.dtype.type(radius * np.cos(angle))
         if i < len(out2):
             out2[i] = mean2[i] + out.dtype.type(radius * np.sin(angle))
+
+
+@njit(error_model="numpy")
+def _uniform(key0, key1, draw, mean, out):
+    """As :func:`_bernoulli` in single precision; in double, both words make one number."""
+    if out.dtype == np.float64:
+        for i in range(len(out)):
+            word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+            out[i] = mean[i] + threefry.uniform64(word1, word2)
+    else:
+        half = (len(mean) + 1) // 2
+        for i in range(half):
+            word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+            out[i] = mean[i] + threefry.uniform32(word1)
+            if half + i < len(out):
+                out[half + i] = mean[half + i] + threefry.uniform32(word2)
 
 
 def _register_draw(op_class, fill):
@@ -263,6 +279,7 @@ def _register_draw(op_class, fill):
 
 _register_draw(Bernoulli, _bernoulli)
 _register_draw(Normal, _normal)
+_register_draw(Uniform, _uniform)
 
 
 _LANES, _LANE_FACTORS = 1024, 120  # each factor from 1/2 to 1, so that a lane's product fits into single precision
@@ -308,8 +325,8 @@ def _funcify_reconstruction(op, node, **_):
         for j in range(len(out2)):
             word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(first + np.uint32(j)), draw)
             s1, s2 = sigmoid(t1[j]), sigmoid(t2[j])
-            out1[j] = one if threefry.uniform(word1) < s1 else zero
-            out2[j] = one if threefry.uniform(word2) < s2 else zero
+            out1[j] = one if threefry.uniform32(word1) < s1 else zero
+            out2[j] = one if threefry.uniform32(word2) < s2 else zero
             (sum1, factor1), (sum2, factor2) = score(x1[j], t1[j], s1), score(x2[j], t2[j], s2)
             sums[j] += sum1 + sum2
             products[j] *= factor1 * factor2
@@ -336,7 +353,7 @@ def _funcify_reconstruction(op, node, **_):
         if len(out2) < half:  # the last number of an odd number of them
             word1, _ = threefry.threefry2x32(key0, key1, np.uint32(half - 1), draw)
             s = sigmoid(t1[-1])
-            out1[-1] = one if threefry.uniform(word1) < s else zero
+            out1[-1] = one if threefry.uniform32(word1) < s else zero
             last_sum, last_factor = score(x1[-1], t1[-1], s)
             total += last_sum + np.log(last_factor)
         return out, np.asarray(dtype.type(total / len(t)))

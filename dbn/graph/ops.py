@@ -2,10 +2,10 @@
 
 * :func:`sigmoid` and :func:`softplus`: PyTensor's, by formulas that the compiler turns into vector instructions; and
   the costs that are made of them, :func:`softmax_cost` and :func:`binary_cross_entropy`;
-* :func:`bernoulli` and :func:`normal`: draws from a counter-based generator, which needs no state but a number; and
-  :class:`Reconstruction`, draws and costs of the same units, which a rewrite makes of both;
-* :func:`add_product`: ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
-  transposes and a bias, which rewrites put in the place of PyTensor's;
+* :func:`bernoulli`, :func:`normal` and :func:`uniform`: draws from a counter-based generator, which needs no state but
+  a number; and :class:`Reconstruction`, draws and costs of the same units, which a rewrite makes of both;
+* :class:`AddProduct`, ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
+  transposes and a bias: rewrites put them in the place of PyTensor's;
 * :func:`take_rows`: rows of a matrix by number, read ahead of their use.
 
 Each has a plain NumPy ``perform``, which modes other than Numba use. How Numba computes them stands in
@@ -22,7 +22,7 @@ from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.type import integer_dtypes
 from scipy import special
 
-from dbn.graph.threefry import threefry2x32, uniform
+from dbn.graph.threefry import threefry2x32, uniform32, uniform64
 
 
 def negligible(dtype):
@@ -224,7 +224,7 @@ class Draw(Op):
     def uniform_pairs(n_values, state):
         """Uniform numbers for the first and the second half of `n_values`: two arrays of float32 [n_values / 2]."""
         block = np.arange(-(-n_values // 2), dtype=np.uint32)
-        return map(uniform, threefry2x32(state[:1], state[1:2], block, state[2:]))
+        return map(uniform32, threefry2x32(state[:1], state[1:2], block, state[2:]))
 
 
 class Bernoulli(Draw):
@@ -245,7 +245,17 @@ class Normal(Draw):
         return mean + noise.reshape(mean.shape).astype(mean.dtype)
 
 
-bernoulli, normal = Bernoulli(), Normal()
+class Uniform(Draw):
+    """Draws from [0, 1), added to `mean`: of 24 bits in single precision, and in double of 53, which take both words."""
+
+    def draw(self, mean, state):
+        if mean.dtype == np.float32:
+            return mean + np.concatenate([*self.uniform_pairs(mean.size, state)])[:mean.size].reshape(mean.shape)
+        block = np.arange(mean.size, dtype=np.uint32)
+        return mean + uniform64(*threefry2x32(state[:1], state[1:2], block, state[2:])).reshape(mean.shape)
+
+
+bernoulli, normal, uniform = Bernoulli(), Normal(), Uniform()
 
 
 class Reconstruction(Op):
@@ -277,7 +287,7 @@ def next_state(state):
 class AddProduct(Op):
     """``z + alpha * dot(x.T, y)`` with z [m, n], x [k, m], y [k, n], and a scalar alpha: a weight matrix's update.
 
-    What BLAS calls gemm. In place, it needs no room for the product.
+    What BLAS calls gemm. In place, it needs no room for the product. A rewrite makes it, not users.
     """
 
     __props__ = ("inplace",)
@@ -288,11 +298,6 @@ class AddProduct(Op):
             self.destroy_map = {0: [0]}
 
     def make_node(self, z, alpha, x, y):
-        z, x, y = pt.as_tensor(z), pt.as_tensor(x), pt.as_tensor(y)
-        alpha = pt.cast(alpha, z.dtype)
-        if (z.ndim, alpha.ndim, x.ndim, y.ndim) != (2, 0, 2, 2) or not z.dtype == x.dtype == y.dtype:
-            raise TypeError("three matrices and a scalar of one dtype make an update, not "
-                            f"{z.type}, {alpha.type}, {x.type}, {y.type}")
         return Apply(self, [z, alpha, x, y], [z.type()])
 
     def infer_shape(self, fgraph, node, shapes):
@@ -304,14 +309,6 @@ class AddProduct(Op):
         if product.shape != z.shape:
             raise ValueError(f"a product of shape {product.shape} for a matrix of shape {z.shape}")
         outputs[0][0] = np.add(z, alpha * product, out=z if self.inplace else None)
-
-    def pullback(self, inputs, outputs, gradients):
-        z, alpha, x, y = inputs
-        [gradient] = gradients
-        return [gradient, (gradient * pt.dot(x.T, y)).sum(), alpha * pt.dot(y, gradient.T), alpha * pt.dot(x, gradient)]
-
-
-add_product = AddProduct()
 
 
 class Product(Op):

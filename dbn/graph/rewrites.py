@@ -2,14 +2,75 @@
 
 Every rewrite leaves the values as they are. Only functions compiled by :func:`dbn.graph.compile.function` ask for them.
 """
+from functools import reduce
+
 from pytensor import tensor as pt
 from pytensor.compile.mode import optdb
-from pytensor.graph.rewriting.basic import dfs_rewriter, node_rewriter
+from pytensor.graph.rewriting.basic import GraphRewriter, dfs_rewriter, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
 from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot
 
 from dbn.graph.ops import AddProduct, Bernoulli, BinaryCrossEntropy, Product, Reconstruction, Sigmoid, Softplus
+
+
+@node_rewriter([pt.add, pt.sub])
+def _add_products(fgraph, node):
+    """What is added to a matrix by one call of BLAS for each product: a step of gradient descent, ``W - lr * dot(x.T, y)``.
+
+    Sums, differences and multiples by scalars are taken apart, down to products that nobody else asks for.
+    """
+    [out] = node.outputs
+    if out.ndim != 2 or out.dtype not in ("float32", "float64"):
+        return None
+    products, others = [], []
+    for multiple in _multiples(fgraph, out, 1, (), root=True):
+        (products if _is_product_of_transpose(fgraph, multiple[-1]) else others).append(multiple)
+    if not products or not others:
+        return None
+    signed = [(sign, reduce(pt.mul, factors, term)) for sign, factors, term in others]
+    matrix = reduce(pt.add, [term if sign > 0 else -term for sign, term in signed])
+    if 1 in matrix.type.shape:  # a row that is repeated, say
+        return None
+    for sign, factors, product in products:
+        left, right = product.owner.inputs
+        scale = reduce(pt.mul, map(_scalar, factors), pt.constant(sign, dtype=out.dtype))
+        matrix = AddProduct()(matrix, scale, left.owner.inputs[0], right)
+    return [matrix]
+
+
+def _multiples(fgraph, variable, sign, factors, root=False):
+    """Triples of a sign, of factors, which are arrays of one number, and of a term; `variable` is their sum."""
+    node = variable.owner
+    parts = None
+    if node is not None and (root or len(fgraph.clients[variable]) == 1):
+        if node.op == pt.add:
+            parts = [(sign, factors, summand) for summand in node.inputs]
+        elif node.op == pt.sub:
+            parts = [(sign, factors, node.inputs[0]), (-sign, factors, node.inputs[1])]
+        elif node.op == pt.neg:
+            parts = [(-sign, factors, node.inputs[0])]
+        elif node.op == pt.mul and sum(not _is_number(each) for each in node.inputs) == 1:
+            numbers = [each for each in node.inputs if _is_number(each)]
+            parts = [(sign, (*factors, *numbers), each) for each in node.inputs if not _is_number(each)]
+    if parts is None or any(each.dtype != variable.dtype for each in node.inputs):
+        return [(sign, factors, variable)]
+    return [multiple for of_sign, of, part in parts for multiple in _multiples(fgraph, part, of_sign, of)]
+
+
+def _is_number(variable):
+    return all(variable.broadcastable)
+
+
+def _scalar(variable):
+    return variable.dimshuffle(()) if variable.ndim else variable
+
+
+def _is_product_of_transpose(fgraph, variable):
+    node = variable.owner
+    return (node is not None and isinstance(node.op, Dot) and len(fgraph.clients[variable]) == 1
+            and all(each.ndim == 2 and each.dtype == variable.dtype for each in node.inputs)
+            and _is_transpose(node.inputs[0]))
 
 
 @node_rewriter([Dot])
@@ -75,11 +136,23 @@ def _in_place(fgraph, node):
     return None if node.op.inplace else [type(node.op)(inplace=True)(*node.inputs)]
 
 
+class _RegisterWithJax(GraphRewriter):
+    """Changes nothing: JAX's mode runs it, and it alone, before it asks how to compute our operations.
+
+    To import JAX takes a second, which whoever does not use it need not wait for.
+    """
+
+    def apply(self, fgraph):
+        import dbn.graph.jax_kernels  # noqa: F401
+
+
 TAG = "dbn"  # of the rewrites that only the functions of dbn.graph.compile ask for
 
 # when PyTensor has simplified all it can, but not yet fused its element-wise operations (49)
 optdb.register("dbn_reconstruction", dfs_rewriter(_reconstruction), TAG, position=48.7)
+optdb.register("dbn_add_products", dfs_rewriter(_add_products), TAG, position=48.75)
 optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpose), TAG, position=48.8)
 optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
+optdb.register("dbn_register_with_jax", _RegisterWithJax(), "jax", position=0)
 # where PyTensor does the same for its own products
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)

@@ -1,15 +1,15 @@
 """Random draws for symbolic graphs: what the tutorials call ``theano_rng``.
 
-A generator is a value like any other here: a draw takes its state and gives
-the next one. :class:`RandomStreams` holds the state that the next draw will
-take, so that the equations of the RBM can be written without it.
+Each draw owns the state that it is made from, a shared variable whose default update is the state after it. So it is
+made anew in every call of a compiled function, without a word from whoever compiles it, and in every step of a ``scan``
+within which it was created; the updates that the ``scan`` returns carry its state on, as in Theano.
 """
-import contextlib
-
 import numpy as np
 import pytensor
+import pytensor.tensor as pt
+from pytensor.tensor.shape import Shape
 
-from dbn.graph.ops import bernoulli, next_state, normal
+from dbn.graph.ops import bernoulli, next_state, normal, uniform
 
 
 def seed_from(numpy_rng):
@@ -18,66 +18,161 @@ def seed_from(numpy_rng):
     return int(draw(2**30))
 
 
-def _state(seed):
-    """The state before the first draw; uint32 [3]."""
-    sequence = seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
-    return np.append(sequence.generate_state(2), np.uint32(0))
-
-
 class RandomStreams:
-    """A chain of draws from one shared generator.
+    """Draws by the names and arguments of Theano's ``RandomStreams``, from counter-based generators.
 
     Parameters
     ----------
     seed : int, sequence of int or numpy.random.SeedSequence
-        Gives the key of the counter-based generator behind the draws, see :mod:`dbn.graph.threefry`.
+        The n-th draw's key is the n-th that NumPy's SeedSequence spawns from it, see :mod:`dbn.graph.threefry`.
 
     Attributes
     ----------
-    generator : shared vector of uint32 [3]
-        The generator's state between calls of compiled functions: its key and the number of draws.
+    state_updates : list of pairs (shared vector of uint32 [3], symbolic vector of uint32 [3])
+        The state of each draw, which is its key and the number of calls before, and the state after it.
+    sequence : numpy.random.SeedSequence
+        What the keys come from.
     """
 
     def __init__(self, seed):
-        self.generator = pytensor.shared(_state(seed), name="theano_rng")
-        self._next = self.generator
+        self.sequence = _sequence_of(seed)
+        self.state_updates = []
 
-    def bernoulli(self, mean):
-        """Binary draws of the shape and dtype of `mean`: 1 where a uniform number falls below it."""
-        return self._draw(bernoulli, mean)
+    def seed(self, seed):
+        """Start all draws anew, those made until now and those to come, as :class:`RandomStreams` of this seed has them."""
+        self.sequence = _sequence_of(seed)
+        for number, (state, _) in enumerate(self.state_updates):
+            state.set_value(self._first_state(number))
 
-    def normal(self, mean):
-        """Draws from a normal distribution of unit variance around `mean`, in its shape and dtype."""
-        return self._draw(normal, mean)
+    def updates(self):
+        """The pairs of :attr:`state_updates`, for functions that are made with ``no_default_updates``."""
+        return list(self.state_updates)
 
-    def _draw(self, draw, mean):
-        state, self._next = self._next, next_state(self._next)
-        return draw(mean, state)
+    def binomial(self, size=None, n=1, p=0.5, dtype="int64"):
+        """Binary draws: 1 with probability `p`.
 
-    @contextlib.contextmanager
-    def inside_scan(self, generator):
-        """Within a ``scan`` step, draw from the step's own `generator`; yields a callable that gives the one after."""
-        outer, self._next = self._next, generator
-        try:
-            yield lambda: self._next
-        finally:
-            self._next = outer
+        Parameters
+        ----------
+        size : sequence of int or symbolic vector, optional
+            Shape of the draws, to which `p` is broadcast; that of `p` if None.
+        n : int
+            1: sums of more draws, which no unit of an RBM needs, are refused with a ValueError.
+        p : float or symbolic array
+            Probabilities.
+        dtype : str
+            Of the draws.
 
-    def after_scan(self, generator):
-        """Continue after a ``scan`` from the `generator` that it ended with."""
-        self._next = generator
+        Returns
+        -------
+        symbolic array
+        """
+        if n != 1:
+            raise ValueError(f"binomial draws of n = {n!r}: only n = 1 is made here; add up draws of a larger size")
+        return pt.cast(self._draw(bernoulli, _of_size(_floats(p), size)), dtype)
 
-    @property
-    def current(self):
-        """The symbolic generator that the next draw takes."""
-        return self._next
+    def normal(self, size=None, avg=0.0, std=1.0, dtype=None):
+        """Draws from a normal distribution of mean `avg` and standard deviation `std`, both broadcast to `size`.
 
-    def collect_updates(self):
-        """The update that carries the generator over to the next call; later draws start a graph of their own."""
-        updates = {} if self._next is self.generator else {self.generator: self._next}
-        self._next = self.generator
-        return updates
+        Parameters and result as of :meth:`binomial`; `dtype` is ``pytensor.config.floatX`` if None.
+        """
+        avg = pt.cast(avg, dtype or pytensor.config.floatX)
+        if isinstance(std, (int, float)) and std == 1:
+            return self._draw(normal, _of_size(avg, size))
+        std = pt.cast(std, avg.dtype)
+        return avg + std * self._draw(normal, pt.zeros_like(_of_size(avg + std, size)))
 
-    def reseed(self, seed):
-        """Start the sequence of draws anew from `seed`."""
-        self.generator.set_value(_state(seed))
+    def uniform(self, size=None, low=0.0, high=1.0, dtype=None):
+        """Draws from [`low`, `high`), both broadcast to `size`.
+
+        Parameters and result as of :meth:`binomial`; `dtype` is ``pytensor.config.floatX`` if None.
+        """
+        low, high = (pt.cast(bound, dtype or pytensor.config.floatX) for bound in (low, high))
+        return low + (high - low) * self._draw(uniform, pt.zeros_like(_of_size(low + high, size)))
+
+    def _draw(self, draw, around):
+        state = pytensor.shared(self._first_state(len(self.state_updates)), name="theano_rng", shape=(3,))
+        state.default_update = next_state(state)
+        self.state_updates.append((state, state.default_update))
+        return draw(around, state)
+
+    def _first_state(self, number):
+        key = np.random.SeedSequence(self.sequence.entropy, spawn_key=(*self.sequence.spawn_key, number))
+        return np.append(key.generate_state(2), np.uint32(0))
+
+
+def _sequence_of(seed):
+    return seed if isinstance(seed, np.random.SeedSequence) else np.random.SeedSequence(seed)
+
+
+def _floats(p):
+    p = pt.as_tensor(p)
+    return p if p.dtype in ("float32", "float64") else pt.cast(p, pytensor.config.floatX)
+
+
+def _of_size(value, size):
+    """`value` broadcast to `size`: as it is, and not copied, where that is None or its own shape."""
+    if size is None or _is_shape_of(size, value):
+        return value
+    return pt.broadcast_to(value, size)
+
+
+def _is_shape_of(size, value):
+    node = getattr(size, "owner", None)
+    return node is not None and isinstance(node.op, Shape) and node.inputs[0] is value
+
+
+class PyTensorStreams:
+    """PyTensor's own ``RandomStream`` by the arguments of :class:`RandomStreams`.
+
+    Parameters
+    ----------
+    stream : pytensor.tensor.random.utils.RandomStream
+        Makes the draws.
+    """
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def binomial(self, size=None, n=1, p=0.5, dtype="int64"):
+        """As :meth:`RandomStreams.binomial`, of any `n`."""
+        return pt.cast(self.stream.binomial(n, p, size=size), dtype)
+
+    def normal(self, size=None, avg=0.0, std=1.0, dtype=None):
+        """As :meth:`RandomStreams.normal`."""
+        return pt.cast(self.stream.normal(avg, std, size=size), dtype or pytensor.config.floatX)
+
+    def uniform(self, size=None, low=0.0, high=1.0, dtype=None):
+        """As :meth:`RandomStreams.uniform`."""
+        return pt.cast(self.stream.uniform(low, high, size=size), dtype or pytensor.config.floatX)
+
+
+def as_streams(theano_rng, numpy_rng):
+    """What an RBM may draw from.
+
+    Parameters
+    ----------
+    theano_rng : RandomStreams, pytensor.tensor.random.utils.RandomStream, numpy.random.Generator, RandomState or None
+        PyTensor's stream is used by its own draws. NumPy's generators know no graphs and give a seed; so does
+        `numpy_rng` for None. Anything else that has ``binomial`` and ``normal`` is taken as it is.
+    numpy_rng : numpy.random.Generator or RandomState
+        Not used but for None.
+
+    Returns
+    -------
+    RandomStreams, PyTensorStreams or `theano_rng`
+
+    Raises
+    ------
+    TypeError
+        `theano_rng` is none of these.
+    """
+    if theano_rng is None:
+        theano_rng = numpy_rng
+    if isinstance(theano_rng, (np.random.Generator, np.random.RandomState)):
+        return RandomStreams(seed_from(theano_rng))
+    if hasattr(theano_rng, "gen_seedgen"):  # its class is deprecated, and would say so
+        return PyTensorStreams(theano_rng)
+    if all(callable(getattr(theano_rng, name, None)) for name in ("binomial", "normal")):
+        return theano_rng
+    raise TypeError(f"theano_rng is {theano_rng!r}: give dbn.graph.RandomStreams(seed), PyTensor's RandomStream, or "
+                    "a generator of NumPy's to take a seed from")

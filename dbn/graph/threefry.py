@@ -43,6 +43,13 @@ def _round(x, y, bits):
 
 
 @register_jitable
-def uniform(word):
+def uniform32(word):
     """A number in [0, 1) from the upper 24 bits of a word, which is all that single precision holds; float32."""
     return np.float32(np.int32(word >> np.uint32(8))) * np.float32(2.0 ** -24)
+
+
+@register_jitable
+def uniform64(word1, word2):
+    """A number in [0, 1) of the 53 bits that double precision holds, from two words; float64."""
+    high, low = np.int64(word1 >> np.uint32(5)), np.int64(word2 >> np.uint32(6))
+    return np.float64(high * np.int64(2**26) + low) * 2.0 ** -53

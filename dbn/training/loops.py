@@ -252,7 +252,7 @@ def _pretrain_layer(dbn, layer, inputs, settings, state, progress):
     with closing(_EpochRunner(inputs, settings, compiled, rbm.params)) as runner, \
             _bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
         for epoch in range(state.epoch, settings.pretrain_epochs):
-            compiled.streams.reseed([settings.seed, SAMPLING, layer, epoch])
+            compiled.streams.seed([settings.seed, SAMPLING, layer, epoch])
             cost = runner.run(settings.pretrain_lr, layer, epoch, bar)
             values = _finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
                                     settings.pretrain_lr, state)

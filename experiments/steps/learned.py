@@ -47,8 +47,8 @@ def gibbs_means(rbm, start, steps):
         The means that the visible units were drawn from last, one array for each of `steps`.
     """
     v, k = pt.matrix("v", dtype=rbm.dtype), pt.lscalar("k")
-    _, _, _, _, mean, sample = rbm.gibbs_chain(rbm.gibbs_vhv, v, k)
-    run = function([v, k], [mean, sample], updates=rbm.theano_rng.collect_updates())
+    (_, _, _, _, mean, sample), updates = rbm.gibbs_chain(rbm.gibbs_vhv, v, k)
+    run = function([v, k], [mean, sample], updates=updates)
     means, state = [], np.asarray(start, dtype=rbm.dtype)
     for n_steps in np.diff([0, *steps]):
         mean, state = run(state, n_steps)

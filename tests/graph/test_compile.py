@@ -75,26 +75,29 @@ def test_pretraining_epoch_against_the_tutorials_functions(dtype):
         assert run(ORDER, BATCH_SIZE, 0.1) == pytest.approx(np.dot(costs, sizes) / N, rel=1e-5)
         for expected, value in zip(one_by_one.get_values(), at_once.get_values()):
             np.testing.assert_allclose(value, expected, **TOLERANCE[dtype])
-        np.testing.assert_array_equal(generator_of(at_once), generator_of(one_by_one))
         inputs = at_once.propup_function(layer)(inputs)
 
 
-def generator_of(dbn):
-    return dbn.theano_rng.generator.get_value()
+def states_of(dbn):
+    return [state.get_value() for state, _ in dbn.theano_rng.state_updates]
 
 
-def test_generator_moves_and_reseeding_takes_it_back():
+def test_draws_go_on_and_a_seed_takes_them_back():
     dbn = network()
     data = examples(N)[0]
-    values, state = dbn.get_values(), generator_of(dbn)
+    values = dbn.get_values()
     run = dbn.pretraining_epoch(0, pytensor.shared(data))
+    states = states_of(dbn)
     results = []
     for seed in (5, 5, 6):
-        dbn.theano_rng.reseed(seed)
+        dbn.theano_rng.seed(seed)
         dbn.set_values(values)
         run(ORDER, BATCH_SIZE, LR)
         results.append(dbn.get_values()[0])
-    assert (generator_of(dbn) != state).any()
+    n_batches = -(-N // BATCH_SIZE)
+    assert len(states) == 3  # of hidden, visible and hidden units
+    for before, after in zip(states, states_of(dbn)):
+        assert (before[:2] != after[:2]).any() and after[2] == n_batches
     np.testing.assert_array_equal(results[0], results[1])
     assert (results[0] != results[2]).any()
 

@@ -6,7 +6,7 @@ from scipy import special, stats
 
 from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in, states
 from dbn.graph.compile import function
-from dbn.graph.ops import Reconstruction, bernoulli, binary_cross_entropy, next_state, normal, sigmoid
+from dbn.graph.ops import Reconstruction, bernoulli, binary_cross_entropy, next_state, normal, sigmoid, uniform
 
 
 @by_both
@@ -25,12 +25,13 @@ def test_numba_draws_what_numpy_draws(dtype, shape):
         np.testing.assert_array_equal(*drawn)
         assert drawn[0].dtype == dtype and drawn[0].shape == shape
         np.testing.assert_allclose(*(compute(normal, by, mean, state) for by in MODES), rtol=1e-6, atol=1e-6)
+        np.testing.assert_array_equal(*(compute(uniform, by, mean, state) for by in MODES))
 
 
 def test_draws_around_means_of_any_layout():
     mean = np.random.default_rng(0).random((5, 3))
     [state] = states(1, 1)
-    for draw in (bernoulli, normal):
+    for draw in (bernoulli, normal, uniform):
         for turned in layouts(mean)[1:]:
             np.testing.assert_array_equal(compute(draw, "numba", turned, state), compute(draw, "numba", mean, state))
 
@@ -39,10 +40,10 @@ def test_same_state_same_bits_and_the_next_state_others():
     mean = np.full(100, 0.5)
     first, second = states(1, 2)
     other_key = states(2, 1)[0]
-    for draw in (bernoulli, normal):
+    for draw in (bernoulli, normal, uniform):
         drawn = [compute(draw, "numba", mean, state) for state in (first, first, second, other_key)]
         np.testing.assert_array_equal(drawn[0], drawn[1])
-        assert all(0.2 < np.mean(drawn[0] == other) < 0.8 or draw is normal for other in drawn[2:])
+        assert all(0.2 < np.mean(drawn[0] == other) < 0.8 or draw is not bernoulli for other in drawn[2:])
         assert all((drawn[0] != other).any() for other in drawn[2:])
 
 
@@ -64,7 +65,18 @@ def test_normal_distribution(by):
     assert stats.kstest(drawn, "norm").pvalue > 1e-3
 
 
-@pytest.mark.parametrize("draw", [bernoulli, normal])
+@by_both
+@of_both_precisions
+def test_uniform_distribution(by, dtype):
+    drawn = np.concatenate([compute(uniform, by, np.zeros(20_001, dtype=dtype), state) for state in states(4, 2)])
+    assert stats.kstest(drawn, "uniform").pvalue > 1e-3
+    assert 0 <= drawn.min() and drawn.max() < 1
+    finest = drawn.astype(float) * 2.0 ** (24 if dtype == "float32" else 53)
+    assert (finest == np.round(finest)).all()
+    assert (finest % 2 == 1).mean() == pytest.approx(0.5, abs=0.02)  # the last bit is drawn as well
+
+
+@pytest.mark.parametrize("draw", [bernoulli, normal, uniform])
 def test_draws_are_independent(draw):
     """The two halves of an array, neighbours, the same place in one draw and the next, and under another key."""
     n = 20_000

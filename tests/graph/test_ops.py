@@ -4,14 +4,14 @@ import pytensor
 import pytensor.tensor as pt
 import pytest
 from pytensor.gradient import verify_grad
+from pytensor.graph.traversal import explicit_graph_inputs
 from pytensor.tensor.math import Dot
 from scipy import special
 
 from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in, states
 from dbn.graph.compile import function
-from dbn.graph.ops import (AddProduct, Product, Sigmoid, add_product, bernoulli, binary_cross_entropy, normal, sigmoid,
+from dbn.graph.ops import (AddProduct, Product, Sigmoid, bernoulli, binary_cross_entropy, normal, sigmoid,
                            softmax_cost, softplus, take_rows)
-from dbn.graph.updates import descend
 
 FORMULAS = {sigmoid: special.expit, softplus: lambda x: np.logaddexp(0, x)}
 SHAPES = [(), (0,), (1,), (7,), (0, 3), (3, 0), (1, 1), (5, 3), (17, 33)]
@@ -93,8 +93,7 @@ def test_others_than_floats_are_refused():
     for make in (lambda: sigmoid(integers), lambda: softplus(integers), lambda: bernoulli(integers, state),
                  lambda: normal(pt.fmatrix(), pt.ivector()), lambda: softmax_cost(pt.fmatrix(), pt.fvector()),
                  lambda: binary_cross_entropy(pt.fmatrix(), pt.dmatrix()),
-                 lambda: take_rows(pt.fmatrix(), pt.ivector()),
-                 lambda: add_product(pt.fmatrix(), 1.0, pt.dmatrix(), pt.fmatrix())):
+                 lambda: take_rows(pt.fmatrix(), pt.ivector())):
         with pytest.raises(TypeError):
             make()
 
@@ -231,7 +230,6 @@ LABELS = np.array([1, 0, 3], dtype=np.int32)
 @pytest.mark.parametrize("op, shapes", [
     (sigmoid, [(3, 4)]), (softplus, [(3, 4)]), (lambda a: softmax_cost(a, LABELS), [(3, 4)]),
     (lambda a: 3 * softmax_cost(a, LABELS) ** 2, [(3, 4)]), (binary_cross_entropy, [(3, 4), (3, 4)]),
-    (add_product, [(3, 4), (), (2, 3), (2, 4)]),
 ])
 def test_gradients(op, shapes):
     points = [numbers(*shape, seed=i, scale=0.7) for i, shape in enumerate(shapes)]
@@ -243,7 +241,6 @@ def test_gradients(op, shapes):
     (lambda a: softmax_cost(a, LABELS), [(3, 4)]), (lambda a: 3 * softmax_cost(a, LABELS) ** 2, [(3, 4)]),
     (lambda a: softmax_cost(pt.dot(sigmoid(a), pt.dot(a.T, a)), LABELS) * pt.sqr(a).sum(), [(3, 4)]),
     (lambda x, t: 2 * binary_cross_entropy(x, t) ** 2, [(3, 4), (3, 4)]),
-    (lambda z, alpha, x, y: pt.sqr(add_product(z, alpha, x, y)).sum(), [(3, 4), (), (2, 3), (2, 4)]),
 ])
 def test_second_derivatives(cost, shapes):
     """Of every input's gradient by all of them."""
@@ -293,7 +290,7 @@ def test_added_products(by, dtype):
     for m, n, k in ((1, 1, 1), (5, 3, 4), (5, 3, 0), (0, 3, 2), (17, 1, 9), (120, 250, 101), (300, 200, 70)):
         z, x, y = (numbers(*shape, dtype=dtype, seed=i) for i, shape in enumerate([(m, n), (k, m), (k, n)]))
         before = z.copy()
-        found = compute(add_product, by, z, np.asarray(-0.3, dtype=dtype), x, y)
+        found = compute(AddProduct(), by, z, np.asarray(-0.3, dtype=dtype), x, y)
         expected = z.astype(float) + np.float64(np.array(-0.3, dtype)) * x.T.astype(float) @ y.astype(float)
         assert found.dtype == dtype
         np.testing.assert_allclose(found, expected, rtol=1e3 * RTOL[dtype], atol=50 * RTOL[dtype])
@@ -319,7 +316,7 @@ def test_added_products_of_any_layout(by, inplace):
 def test_added_products_that_do_not_fit(by, shapes):
     z, x, y = (numbers(*shape) for shape in shapes)
     with pytest.raises(ValueError):
-        compute(add_product, by, z, np.asarray(1.0), x, y)
+        compute(AddProduct(), by, z, np.asarray(1.0), x, y)
 
 
 @by_both
@@ -387,11 +384,11 @@ def test_descent(by, dtype):
     lr = pt.scalar(dtype=dtype)
     cost = softplus(pt.dot(x, W) + b).sum() - 2 * softplus(pt.dot(v, W) + b).sum() + pt.sqr(W).sum()
     gradients = pt.grad(cost, [W, b])
-    run = function([x, v, W, b, lr], [descend(param, gradient, lr) for param, gradient in zip([W, b], gradients)],
+    run = function([x, v, W, b, lr], [param - gradient * lr for param, gradient in zip([W, b], gradients)],
                    mode=MODES[by]())
     arrays = [numbers(*shape, dtype=dtype, seed=i, scale=1) for i, shape in enumerate([(6, 5), (7, 5), (5, 3), (3,)])]
     found = run(*arrays, np.asarray(0.25, dtype=dtype))
-    assert sum(isinstance(op, AddProduct) for op in ops_in(run)) == 2
+    assert sum(isinstance(op, AddProduct) for op in ops_in(run)) == (2 if by == "numba" else 0)
     x, v, W, b = (array.astype(float) for array in arrays)
     first, second = special.expit(x @ W + b), -2 * special.expit(v @ W + b)
     expected = [W - 0.25 * (x.T @ first + v.T @ second + 2 * W), b - 0.25 * (
@@ -399,6 +396,34 @@ def test_descent(by, dtype):
     for value, exact in zip(found, expected, strict=True):
         assert value.dtype == dtype
         np.testing.assert_allclose(value, exact, rtol=100 * RTOL[dtype], atol=20 * RTOL[dtype])
+
+
+U, V, SCALE = pt.fmatrix(), pt.fmatrix(), pt.fscalar()
+PRODUCT = pt.dot(U.T, V)
+
+
+@pytest.mark.parametrize("graph, n_products", [
+    (Z + PRODUCT, 1), (PRODUCT + Z, 1), (Z - PRODUCT, 1), (PRODUCT - Z, 1), (-(Z - PRODUCT), 1),
+    (Z - SCALE * (3 * PRODUCT - Z) * 2, 1), (Z + (-PRODUCT) * SCALE + pt.dot((2 * U).T, V), 2),
+    (2 * Z - SCALE * Z + PRODUCT, 1),
+    (pt.dot(U.T, V), 0), (PRODUCT + pt.dot((U * U).T, V), 0),  # nothing that it could be added to
+    (Z + BIAS + PRODUCT, 1), (BIAS + PRODUCT, 1),  # as long as a row, known at run time alone: a matrix first
+    (Z * PRODUCT + Z, 0), (Z + pt.exp(PRODUCT), 0), (Z + pt.dot(U, V), 0), (Z.astype("float64") + PRODUCT, 0),
+    (pt.tensor(dtype="float32", shape=(1, None)).sum() + PRODUCT, 0),
+])
+def test_what_a_product_is_added_to(graph, n_products):
+    """Sums, differences and multiples; the values are as without the rewrite."""
+    inputs = [each for each in explicit_graph_inputs([graph])]
+    run, plain = (function(inputs, graph, mode=mode()) for mode in (MODES["numba"], MODES["numpy"]))
+    assert sum(isinstance(op, AddProduct) for op in ops_in(run)) == n_products
+    shapes = {U: (4, 5), V: (4, 3), Z: (5, 3), BIAS: (3,), SCALE: ()}
+    values = [numbers(*shapes.get(each, (1, 3)), dtype="float32", seed=i) for i, each in enumerate(inputs)]
+    np.testing.assert_allclose(run(*values), plain(*values), rtol=1e-4, atol=1e-4)
+
+
+def test_a_product_that_two_ask_for_is_computed_once():
+    run = function([U, V, Z], [Z - PRODUCT, PRODUCT])
+    assert not any(isinstance(op, AddProduct) for op in ops_in(run))
 
 
 # Rows

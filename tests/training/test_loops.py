@@ -56,13 +56,13 @@ def test_another_seed_gives_another_network(result):
 def test_the_seeds_of_weights_orders_and_samples_are_all_different(monkeypatch, quick):
     """By what they make of a generator: trailing zeros, which a seed may have, make no difference there."""
     entropies = []
-    default_rng, reseed = np.random.default_rng, dbn.graph.streams.RandomStreams.reseed
+    default_rng, seed_again = np.random.default_rng, dbn.graph.streams.RandomStreams.seed
     sets = training_sets()
     with monkeypatch.context() as patch:
         patch.setattr(np.random, "default_rng", lambda seed: (
             entropies.append(seed) if isinstance(seed, list) else None, default_rng(seed))[1])
-        patch.setattr(dbn.graph.streams.RandomStreams, "reseed",
-                      lambda self, seed: (entropies.append(seed), reseed(self, seed)))
+        patch.setattr(dbn.graph.streams.RandomStreams, "seed",
+                      lambda self, seed: (entropies.append(seed), seed_again(self, seed)))
         run(sets=sets)
     states = {tuple(np.random.SeedSequence(entropy).generate_state(4)) for entropy in entropies}
     assert len(entropies) == 1 + (2 * 3 + 6) + 2 * 3  # of weights, of orders and of samples
@@ -91,12 +91,12 @@ def test_the_second_layer_is_trained_on_the_means_of_the_first(monkeypatch, quic
 def test_every_kind_of_draw_depends_on_the_seed_and_epoch(monkeypatch, quick):
     """Weights, samples and order of the rows: no two epochs, layers or stages see the same permutation or draws."""
     orders, seeds = [], []
-    original = dbn.graph.streams.RandomStreams.reseed
+    original = dbn.graph.streams.RandomStreams.seed
 
     run_shard = _EpochRunner._run_shard
     monkeypatch.setattr(_EpochRunner, "_run_shard", lambda self, order, *arguments: (
         orders.append(tuple(order)), run_shard(self, order, *arguments))[1])
-    monkeypatch.setattr(dbn.graph.streams.RandomStreams, "reseed",
+    monkeypatch.setattr(dbn.graph.streams.RandomStreams, "seed",
                         lambda self, seed: (seeds.append(tuple(seed)), original(self, seed)))
     run()
     run({"seed": 1})
