@@ -57,7 +57,7 @@ class RBM:
         dtype = dtype or pytensor.config.floatX
         if numpy_rng is None:
             numpy_rng = np.random.RandomState(1234)  # the tutorial's
-        self.theano_rng = as_streams(theano_rng, numpy_rng)  # in the tutorial's order: its seed is drawn before the weights
+        self.theano_rng = as_streams(theano_rng, numpy_rng)  # before the weights, as the tutorial draws its seed
         if W is None:
             W = initial_weights(numpy_rng, n_visible, n_hidden, dtype)
         self.n_visible = n_visible

@@ -133,7 +133,7 @@ def test_labels_of_any_integers_and_cast_as_in_the_tutorial(cast):
     scores = []
     for given in (labels, pytensor.shared(y)):
         train_fn, valid_score, _ = network().build_finetune_functions([(pytensor.shared(x), given)] * 3, 10, 0.1)
-        scores.append([train_fn(0), train_fn(1), *valid_score()])
+        scores.append([float(train_fn(0)), float(train_fn(1)), *valid_score()])
     assert scores[0] == pytest.approx(scores[1])
 
 

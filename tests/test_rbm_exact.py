@@ -162,12 +162,13 @@ def test_cd_gradient_comes_nearer_to_the_likelihoods_as_k_rises(binary):
 
 
 def test_cd1_of_sixty_seeds_has_the_exact_expectation(binary):
-    """The step's mean over the hidden states given each example and the visible states given those, by enumeration."""
+    """The step's mean over hidden states given each example and visible states given those, by enumeration."""
     rbm, exact = binary
     W, hbias, vbias = numbers_of(rbm)
     data = np.random.default_rng(4).integers(0, 2, size=(20, 7)).astype(float)
     mean_h = exact.h_given_v[index_of(data)]
-    p_h = np.prod(np.where(exact.h[None] > 0, mean_h[:, None], 1 - mean_h[:, None]), axis=2)  # [examples, hidden states]
+    # [examples, hidden states] and [hidden states, visible states]
+    p_h = np.prod(np.where(exact.h[None] > 0, mean_h[:, None], 1 - mean_h[:, None]), axis=2)
     p_v = np.prod(np.where(exact.v[None] > 0, exact.v_given_h[:, None], 1 - exact.v_given_h[:, None]), axis=2)
     p_chain = (p_h @ p_v).mean(axis=0)  # of the visible states after one step
 

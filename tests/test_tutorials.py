@@ -211,7 +211,7 @@ def test_draws_of_initial_weights_come_in_the_tutorials_order():
     """The seed of the samples first, then layer by layer; 4 times as wide where units are sigmoids, linear for None."""
     seen = np.random.RandomState(123)
     seed = seen.randint(2 ** 30)
-    weights = [4 * np.sqrt(6. / (n_in + n_out)) * seen.uniform(-1, 1, (n_in, n_out)) for n_in, n_out in ((6, 5), (5, 4))]
+    weights = [4 * np.sqrt(6. / sum(sizes)) * seen.uniform(-1, 1, sizes) for sizes in ((6, 5), (5, 4))]
     dbn = DBN(np.random.RandomState(123), n_ins=6, hidden_layers_sizes=[5, 4], n_outs=3)
     rbm = RBM(n_visible=6, n_hidden=5, numpy_rng=np.random.RandomState(123))
     assert dbn.theano_rng.sequence.entropy == rbm.theano_rng.sequence.entropy == seed

@@ -101,5 +101,6 @@ def epoch_function(cost, updates, data, lr):
     costs, *finals = pytensor.scan(step, sequences=[indices], outputs_info=[None, *carried], return_updates=False,
                                    mode=mode())
     return function([order, given, pytensor.In(lr, allow_downcast=True)], costs.sum() / order.shape[0],
-                    updates={variable: final[-1] if isinstance(final.type, TensorType) else final  # PyTensor's generators
+                    # PyTensor's own generators come out of a scan without their past
+                    updates={variable: final[-1] if isinstance(final.type, TensorType) else final
                              for variable, final in zip(carried, finals)})

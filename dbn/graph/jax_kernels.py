@@ -1,6 +1,6 @@
 """How JAX computes the operations of :mod:`dbn.graph.ops`; PyTensor's JAX mode imports this module when it needs it.
 
-The draws are the same bits as elsewhere, as JAX has the same generator. What is not there as elsewhere: JAX cannot raise
+The draws are the same bits as elsewhere, as JAX has the same generator. Two things are not as elsewhere: JAX raises no
 errors, so that rows and class numbers are not checked; and it slices by fixed lengths alone, so that minibatches are
 given as inputs and whole epochs of :func:`dbn.graph.compile.epoch_function` are not compiled.
 """

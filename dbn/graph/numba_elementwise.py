@@ -11,8 +11,8 @@ from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache
 
 from dbn.graph import threefry
 from dbn.graph.cache_key import KEY
-from dbn.graph.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus, Uniform,
-                           negligible)
+from dbn.graph.ops import (Bernoulli, BinaryCrossEntropy, Normal, Reconstruction, Sigmoid, SoftmaxCost, Softplus,
+                           Uniform, negligible)
 
 LOG2_E = np.float32(1.44269504)
 # ln 2 in two parts: the first has so few digits that its product with a whole number of two digits is exact
@@ -245,24 +245,29 @@ def _normal(key0, key1, draw, mean, out):
 
 
 @njit(error_model="numpy")
-def _uniform(key0, key1, draw, mean, out):
-    """As :func:`_bernoulli` in single precision; in double, both words make one number."""
-    if out.dtype == np.float64:
-        for i in range(len(out)):
-            word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
-            out[i] = mean[i] + threefry.uniform64(word1, word2)
-    else:
-        half = (len(mean) + 1) // 2
-        for i in range(half):
-            word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
-            out[i] = mean[i] + threefry.uniform32(word1)
-            if half + i < len(out):
-                out[half + i] = mean[half + i] + threefry.uniform32(word2)
+def _uniform32(key0, key1, draw, mean, out):
+    """As :func:`_bernoulli`: a number from each word."""
+    half = (len(mean) + 1) // 2
+    for i in range(half):
+        word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+        out[i] = mean[i] + threefry.uniform32(word1)
+        if half + i < len(out):
+            out[half + i] = mean[half + i] + threefry.uniform32(word2)
 
 
-def _register_draw(op_class, fill):
+@njit(error_model="numpy")
+def _uniform64(key0, key1, draw, mean, out):
+    """A number from both words of each block."""
+    for i in range(len(out)):
+        word1, word2 = threefry.threefry2x32(key0, key1, np.uint32(i), draw)
+        out[i] = mean[i] + threefry.uniform64(word1, word2)
+
+
+def _register_draw(op_class, fill32, fill64):
     @register_funcify_default_op_cache_key(op_class)
     def funcify(op, node, **_):
+        fill = fill32 if node.outputs[0].dtype == "float32" else fill64
+
         @njit
         def draw(mean, state):
             mean = np.ascontiguousarray(mean)
@@ -277,9 +282,9 @@ def _register_draw(op_class, fill):
         return draw if node.outputs[0].ndim else draw_number, KEY
 
 
-_register_draw(Bernoulli, _bernoulli)
-_register_draw(Normal, _normal)
-_register_draw(Uniform, _uniform)
+_register_draw(Bernoulli, _bernoulli, _bernoulli)
+_register_draw(Normal, _normal, _normal)
+_register_draw(Uniform, _uniform32, _uniform64)
 
 
 _LANES, _LANE_FACTORS = 1024, 120  # each factor from 1/2 to 1, so that a lane's product fits into single precision

@@ -246,7 +246,7 @@ class Normal(Draw):
 
 
 class Uniform(Draw):
-    """Draws from [0, 1), added to `mean`: of 24 bits in single precision, and in double of 53, which take both words."""
+    """Draws from [0, 1), added to `mean`: of 24 bits in single precision; of 53 in double, which take both words."""
 
     def draw(self, mean, state):
         if mean.dtype == np.float32:

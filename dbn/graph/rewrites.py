@@ -16,7 +16,7 @@ from dbn.graph.ops import AddProduct, Bernoulli, BinaryCrossEntropy, Product, Re
 
 @node_rewriter([pt.add, pt.sub])
 def _add_products(fgraph, node):
-    """What is added to a matrix by one call of BLAS for each product: a step of gradient descent, ``W - lr * dot(x.T, y)``.
+    """A step of gradient descent, ``W - lr * dot(x.T, y)``, by one call of BLAS for each product.
 
     Sums, differences and multiples by scalars are taken apart, down to products that nobody else asks for.
     """

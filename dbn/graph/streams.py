@@ -7,6 +7,7 @@ within which it was created; the updates that the ``scan`` returns carry its sta
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
+from pytensor.graph.basic import Variable
 from pytensor.tensor.shape import Shape
 
 from dbn.graph.ops import bernoulli, next_state, normal, uniform
@@ -39,7 +40,7 @@ class RandomStreams:
         self.state_updates = []
 
     def seed(self, seed):
-        """Start all draws anew, those made until now and those to come, as :class:`RandomStreams` of this seed has them."""
+        """Start all draws anew, those to come as well, as a new object of this seed has them."""
         self.sequence = _sequence_of(seed)
         for number, (state, _) in enumerate(self.state_updates):
             state.set_value(self._first_state(number))
@@ -91,7 +92,7 @@ class RandomStreams:
 
     def _draw(self, draw, around):
         state = pytensor.shared(self._first_state(len(self.state_updates)), name="theano_rng", shape=(3,))
-        state.default_update = next_state(state)
+        state.default_update = next_state(state)  # which PyTensor 3 calls deprecated, and has no other way for
         self.state_updates.append((state, state.default_update))
         return draw(around, state)
 
@@ -172,7 +173,8 @@ def as_streams(theano_rng, numpy_rng):
         return RandomStreams(seed_from(theano_rng))
     if hasattr(theano_rng, "gen_seedgen"):  # its class is deprecated, and would say so
         return PyTensorStreams(theano_rng)
-    if all(callable(getattr(theano_rng, name, None)) for name in ("binomial", "normal")):
+    # PyTensor's shared generators have methods of these names too, which give two results
+    if not isinstance(theano_rng, Variable) and all(callable(getattr(theano_rng, name, None)) for name in ("binomial", "normal")):
         return theano_rng
     raise TypeError(f"theano_rng is {theano_rng!r}: give dbn.graph.RandomStreams(seed), PyTensor's RandomStream, or "
                     "a generator of NumPy's to take a seed from")

@@ -11,6 +11,7 @@ from dbn.errors import DBNError
 from dbn.system.files import disk_errors
 from dbn.training.fit import versions
 from experiments.search import pictures as sweep_pictures
+from experiments.search.records import score
 from experiments.steps.options import command
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.reporting import corpus_name, markdown_table, table_result, units_text, value_text, write_table
@@ -107,9 +108,47 @@ def _read_record(path):
 
 
 def ranked(points):
-    """The points by validation frame error, the lower number first where it is the same; last those without one."""
-    return sorted(points, key=lambda record: (record["best_error"] is None, record["best_error"] or 0.0,
-                                              record["point"]))
+    """The points in the order in which equal budgets put them.
+
+    First those that were trained to their end, then those that a rung stopped, the later the better; among equals by
+    validation frame error, the lower number first where it is the same; last those without an error.
+    """
+    return sorted(points, key=lambda record: (record["best_error"] is None, -_budget(record),
+                                              record["best_error"] or 0.0, record["point"]))
+
+
+def _budget(record):
+    """Epochs that a point was allowed; infinite for one that was trained to its end."""
+    return record["epochs"] if record["status"] == "halved" else math.inf
+
+
+def through_rungs(points, paper):
+    """Where the paper's setting, which is trained to its end without part in the halving, would stand at each rung.
+
+    Parameters
+    ----------
+    points : list of dict
+        Records of the points that are done.
+    paper : dict
+        Record of the paper's own setting.
+
+    Returns
+    -------
+    list of dict
+        For each rung that stopped points: ``epochs``, the number of ``points`` that it compared and of those that
+        ``went_on``, the ``paper_rank`` after as many epochs (None without an error) and whether ``paper_goes_on``.
+    """
+    stages, alive = [], points
+    for epochs in sorted({record["epochs"] for record in points if record["status"] == "halved"}):
+        scores = [score(record, epochs) for record in alive]
+        of_paper = score(paper, epochs)
+        rank = 1 + sum(other < of_paper for other in scores) if of_paper < math.inf else None
+        stay = [record for record in alive if _budget(record) > epochs]
+        went_on = sum(score(record, epochs) < math.inf for record in stay)
+        stages.append({"epochs": epochs, "points": len(alive), "went_on": went_on, "paper_rank": rank,
+                       "paper_goes_on": rank is not None and rank <= went_on})
+        alive = stay
+    return stages
 
 
 def summary(n_points, points, paper):
@@ -128,16 +167,19 @@ def summary(n_points, points, paper):
     -------
     dict
         ``rows`` (the points, best first, with their ``rank``, None without an error), ``winner`` (the best that was
-        trained to its end, or None), ``paper_setting`` (with ``rank``, the place it would have, and ``distance``, its
-        error minus the winner's), ``n_points``, ``counts`` (points of each status, and ``missing``),
+        trained to its end, or None), ``paper_setting`` (with ``rank``, the place that it would have among the points
+        trained to their end, ``distance``, its error minus the winner's, and ``rungs``, see :func:`through_rungs`),
+        ``n_points``, ``counts`` (points of each status, and ``missing``),
         ``points_seconds`` (sum over all processes), ``points_an_hour`` (of one process), ``shown`` (the ten best and
         the paper's setting as a page shows them).
     """
     rows = [_row(record, rank if record["best_error"] is not None else None)
             for rank, record in enumerate(ranked(points), 1)]
+    at_end = [record for record in points if record["status"] == "finished"]
     winner = next((row for row in rows if row["status"] == "finished" and row["rank"]), None)
-    paper_row = paper and _row(paper, _place(paper, points))
+    paper_row = paper and _row(paper, _place(paper, at_end))
     if paper_row:
+        paper_row["rungs"] = through_rungs(points, paper)
         paper_row["distance"] = (paper_row["best_error"] - winner["best_error"]
                                  if winner and paper_row["rank"] else None)
     seconds = sum(record["seconds"] for record in points)
@@ -145,7 +187,7 @@ def summary(n_points, points, paper):
     return {"rows": rows, "winner": winner, "paper_setting": paper_row, "n_points": n_points,
             "counts": {**statuses, "missing": n_points - len(points)}, "points_seconds": seconds,
             "points_an_hour": 3600 * len(points) / seconds if seconds else None,
-            "shown": _shown(rows, paper_row, searched(points))}
+            "shown": _shown(rows, paper_row, len(at_end) + 1, searched(points))}
 
 
 def _row(record, rank):
@@ -160,11 +202,11 @@ def _place(record, points):
     return 1 + sum(other["best_error"] is not None and other["best_error"] < record["best_error"] for other in points)
 
 
-def _shown(rows, paper_row, names):
+def _shown(rows, paper_row, n_ranked, names):
     """The ten best and the paper's setting, with these hyper-parameters: list of dict of column to value."""
     named = [(str(row["rank"]), row) for row in rows[:N_BEST] if row["rank"]]
     if paper_row:
-        rank = f"rank {paper_row['rank']}" if paper_row["rank"] else paper_row["status"]
+        rank = f"rank {paper_row['rank']} of {n_ranked}" if paper_row["rank"] else paper_row["status"]
         named.append((f"the paper's setting ({rank})", paper_row))
     return [{"name": name, "point": row["point"] if row is not paper_row else None,
              "frame error": row["best_error"], "epoch": row["best_epoch"],
@@ -215,8 +257,15 @@ def as_markdown(result):
     validation = _frames_text(settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
     return (f"## {TITLE}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
             f"{result['n_points']} points drawn at random with seed {result['seed']}, trained on {training} and ranked "
-            f"by their share of wrong frames among {validation}. The {songs['test']} test songs were not looked at.\n\n"
+            f"by their share of wrong frames among {validation}, those first that were trained to their end. The "
+            f"{songs['test']} test songs were not looked at.\n\n"
             f"{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
+
+
+def _rung_text(rung):
+    place = f"is number {rung['paper_rank']} of {rung['points'] + 1}" if rung["paper_rank"] else "has no error"
+    fate = "it would go on as well" if rung["paper_goes_on"] else "it would have been stopped"
+    return f"After {rung['epochs']} epoch(s) it {place}, where {rung['went_on']} points went on: {fate}."
 
 
 def _frames_text(n_frames, songs):
@@ -231,9 +280,11 @@ def _remarks(result):
         remarks.append("No point was trained to its end with a validation error: there is no winner.")
     elif paper and paper["distance"] is not None:
         side = "above" if paper["distance"] >= 0 else "below"
-        remarks.append(f"The paper's own setting would be number {paper['rank']} of {len(result['rows']) + 1}: its "
-                       f"validation frame error is {abs(paper['distance']):.4f} {side} that of the winner, point "
-                       f"{winner['point']}.")
+        n_ranked = 1 + sum(row["status"] == "finished" for row in result["rows"])
+        remarks.append(f"Among the points that were trained to their end, the paper's own setting would be number "
+                       f"{paper['rank']} of {n_ranked}: its validation frame error is {abs(paper['distance']):.4f} "
+                       f"{side} that of the winner, point {winner['point']}.")
+        remarks += map(_rung_text, paper["rungs"])
     counts = result["counts"]
     ends = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts.get(status)]
     remarks.append(f"Of {result['n_points']} points: {', '.join(ends)}"

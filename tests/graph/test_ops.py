@@ -398,17 +398,17 @@ def test_descent(by, dtype):
         np.testing.assert_allclose(value, exact, rtol=100 * RTOL[dtype], atol=20 * RTOL[dtype])
 
 
-U, V, SCALE = pt.fmatrix(), pt.fmatrix(), pt.fscalar()
+U, V, SQUARE, SCALE = pt.fmatrix(), pt.fmatrix(), pt.fmatrix(), pt.fscalar()
 PRODUCT = pt.dot(U.T, V)
 
 
 @pytest.mark.parametrize("graph, n_products", [
     (Z + PRODUCT, 1), (PRODUCT + Z, 1), (Z - PRODUCT, 1), (PRODUCT - Z, 1), (-(Z - PRODUCT), 1),
-    (Z - SCALE * (3 * PRODUCT - Z) * 2, 1), (Z + (-PRODUCT) * SCALE + pt.dot((2 * U).T, V), 2),
+    (Z - SCALE * (3 * PRODUCT - Z) * 2, 1), (Z + (-PRODUCT) * SCALE + pt.dot(X.T, V), 2),
     (2 * Z - SCALE * Z + PRODUCT, 1),
-    (pt.dot(U.T, V), 0), (PRODUCT + pt.dot((U * U).T, V), 0),  # nothing that it could be added to
-    (Z + BIAS + PRODUCT, 1), (BIAS + PRODUCT, 1),  # as long as a row, known at run time alone: a matrix first
-    (Z * PRODUCT + Z, 0), (Z + pt.exp(PRODUCT), 0), (Z + pt.dot(U, V), 0), (Z.astype("float64") + PRODUCT, 0),
+    (pt.dot(U.T, V), 0), (PRODUCT + pt.dot(X.T, V), 0),  # nothing that it could be added to
+    (Z + BIAS + PRODUCT, 1), (BIAS + PRODUCT, 0),  # for the second there is another rewrite
+    (Z * PRODUCT + Z, 0), (Z + pt.exp(PRODUCT), 0), (Z + pt.dot(SQUARE, Z), 0), (Z.astype("float64") + PRODUCT, 0),
     (pt.tensor(dtype="float32", shape=(1, None)).sum() + PRODUCT, 0),
 ])
 def test_what_a_product_is_added_to(graph, n_products):
@@ -416,7 +416,7 @@ def test_what_a_product_is_added_to(graph, n_products):
     inputs = [each for each in explicit_graph_inputs([graph])]
     run, plain = (function(inputs, graph, mode=mode()) for mode in (MODES["numba"], MODES["numpy"]))
     assert sum(isinstance(op, AddProduct) for op in ops_in(run)) == n_products
-    shapes = {U: (4, 5), V: (4, 3), Z: (5, 3), BIAS: (3,), SCALE: ()}
+    shapes = {U: (4, 5), X: (4, 5), V: (4, 3), Z: (5, 3), SQUARE: (5, 5), BIAS: (3,), SCALE: ()}
     values = [numbers(*shapes.get(each, (1, 3)), dtype="float32", seed=i) for i, each in enumerate(inputs)]
     np.testing.assert_allclose(run(*values), plain(*values), rtol=1e-4, atol=1e-4)
 

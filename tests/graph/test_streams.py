@@ -7,10 +7,10 @@ import pytensor.tensor as pt
 import pytest
 from scipy import stats
 
+from dbn.dbn import DBN
 from dbn.graph.compile import epoch_function, function
 from dbn.graph.streams import PyTensorStreams, RandomStreams, as_streams
 from dbn.rbm import RBM, GaussianRBM
-from small_network import network
 
 QUICK = "FAST_COMPILE"
 pytestmark = pytest.mark.filterwarnings("ignore:Scan return signature:DeprecationWarning",
@@ -164,9 +164,9 @@ def test_no_two_draws_have_a_key_in_common():
     keys = []
     for seed in range(20):
         streams = RandomStreams(seed)
-        dbn = network(theano_rng=streams) if seed == 0 else None
-        for layer in dbn.rbm_layers if dbn else ():
-            layer.get_cost_updates(k=2)
+        if seed == 0:
+            for layer in DBN(np.random.default_rng(0), streams, n_ins=8, hidden_layers_sizes=(6, 5)).rbm_layers:
+                layer.get_cost_updates(k=2)
         for _ in range(100):
             streams.uniform()
         keys += [tuple(state.get_value()[:2]) for state, _ in streams.state_updates]
@@ -244,4 +244,4 @@ def test_numpys_generators_give_a_seed_and_others_are_refused_in_words():
         with pytest.raises(TypeError, match="give dbn.graph.RandomStreams"):
             coins(theano_rng=other)
         with pytest.raises(TypeError, match="give dbn.graph.RandomStreams"):
-            network(theano_rng=other)
+            DBN(np.random.default_rng(0), other)

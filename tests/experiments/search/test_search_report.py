@@ -82,20 +82,36 @@ def no_figures_left():
 
 # --- the ranking ---
 
-def test_ranked_by_error_then_number_and_last_without_error():
+def test_ranked_by_budget_then_error_then_number_and_last_without_error():
     shuffled = [POINTS[i] for i in (2, 4, 0, 3, 1)]
-    assert [entry["point"] for entry in sweep_report.ranked(shuffled)] == [1, 3, 4, 0, 2]
+    assert [entry["point"] for entry in sweep_report.ranked(shuffled)] == [1, 4, 0, 3, 2]
+    stopped_later = record(5, [0.9, 0.8], "halved")  # worse than point 3, after twice its epochs
+    assert [entry["point"] for entry in sweep_report.ranked([*shuffled, stopped_later])] == [1, 4, 0, 5, 3, 2]
+
+
+def test_the_papers_setting_goes_through_the_rungs():
+    points = [record(0, [0.5, 0.4, 0.3]), record(1, [0.6, 0.5, 0.5], "finished"), record(2, [0.7, 0.6], "halved"),
+              record(3, [0.8], "halved"), record(4, [0.9], "halved"), diverged(5)]
+    slow = record("paper", [0.85, 0.55, 0.1])
+    rungs = sweep_report.through_rungs(points, slow)
+    assert [tuple(rung.values()) for rung in rungs] == [(1, 6, 3, 5, False), (2, 4, 2, 3, False)]
+    rungs = sweep_report.through_rungs(points, record("paper", [0.55, 0.45, 0.45]))
+    assert [tuple(rung.values()) for rung in rungs] == [(1, 6, 3, 2, True), (2, 4, 2, 2, True)]
+    assert sweep_report.through_rungs(points, diverged("paper"))[1]["paper_rank"] is None
+    assert sweep_report.through_rungs(points[:2], slow) == []  # no halving
+    found = sweep_report.summary(6, points, slow)
+    assert found["paper_setting"]["rank"] == 1 and found["rows"][0]["point"] == 0
 
 
 def test_summary():
     found = sweep_report.summary(7, POINTS, record("paper", [0.6, 0.44]))
-    assert [(row["rank"], row["point"]) for row in found["rows"]] == [(1, 1), (2, 3), (3, 4), (4, 0), (None, 2)]
+    assert [(row["rank"], row["point"]) for row in found["rows"]] == [(1, 1), (2, 4), (3, 0), (4, 3), (None, 2)]
     assert found["winner"]["point"] == 1 and found["winner"]["settings"] == POINTS[1]["settings"]
-    assert found["paper_setting"]["rank"] == 4  # three are better
+    assert found["paper_setting"]["rank"] == 3  # of those trained to their end, two are better
     assert found["paper_setting"]["distance"] == pytest.approx(0.03)
     assert found["counts"] == {"finished": 3, "diverged": 1, "halved": 1, "missing": 2}
     assert (found["points_seconds"], found["points_an_hour"]) == (15.0, 1200.0)
-    assert [row["point"] for row in found["shown"]] == [1, 3, 4, 0, None]
+    assert [row["point"] for row in found["shown"]] == [1, 4, 0, 3, None]
     assert not any("history" in row for row in found["rows"])
 
 
@@ -115,7 +131,7 @@ def test_no_winner_where_all_diverged():
 def test_only_ten_are_shown_and_only_what_was_searched():
     points = [record(i, [0.4 + i / 100], finetune_lr=0.01 * (i + 1)) for i in range(12)]
     shown = sweep_report.summary(12, points, record("paper", [0.404]))["shown"]
-    assert [row["name"] for row in shown] == [*map(str, range(1, 11)), "the paper's setting (rank 2)"]
+    assert [row["name"] for row in shown] == [*map(str, range(1, 11)), "the paper's setting (rank 2 of 13)"]
     assert set(shown[0]) == {"name", "point", "frame error", "epoch", "fine-tuning rate", "parameters", "ended by",
                              "seconds"}
 
@@ -142,8 +158,9 @@ def test_everything_is_written(out, capsys):
     first, = (line for line in lines if line.startswith("| 1 "))
     assert [cell.strip() for cell in first.split("|")[2:8]] == ["1", "0.41", "2", "2", "200", "minmax, bernoulli"]
     last = [line for line in lines if line.startswith("| ")][-1]
-    assert last.startswith("| the paper's setting (rank 4) |")
-    for part in ("number 4 of 6", "0.0300 above that of the winner, point 1", "3 trained to their end",
+    assert last.startswith("| the paper's setting (rank 3 of 4) |")
+    for part in ("number 3 of 4", "After 1 epoch(s) it is number 4 of 6, where 3 points went on: it would have been "
+                 "stopped.", "0.0300 above that of the winner, point 1", "3 trained to their end",
                  "1 stopped early by successive halving", "1 diverged", "1,200 points an hour", "Synthetic",
                  "1,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
                  "The 20 test songs were not looked at"):
@@ -152,7 +169,7 @@ def test_everything_is_written(out, capsys):
         assert (out / f"sweep-{name}.png").stat().st_size > 20_000
     report.main(smoke(out))
     page = (out / "report.html").read_text()
-    assert "the paper's setting (rank 4)" in page and page.count("data:image/png") == 2
+    assert "the paper's setting (rank 3 of 4)" in page and page.count("data:image/png") == 2
 
 
 @pytest.mark.parametrize("points, paper", [([diverged(0), diverged(1, finetune_lr=0.5)], diverged("paper")),
