@@ -173,8 +173,9 @@ def as_streams(theano_rng, numpy_rng):
         return RandomStreams(seed_from(theano_rng))
     if hasattr(theano_rng, "gen_seedgen"):  # its class is deprecated, and would say so
         return PyTensorStreams(theano_rng)
-    # PyTensor's shared generators have methods of these names too, which give two results
-    if not isinstance(theano_rng, Variable) and all(callable(getattr(theano_rng, name, None)) for name in ("binomial", "normal")):
+    # the variables that PyTensor draws from have methods of these names too, which give two results
+    named = all(callable(getattr(theano_rng, name, None)) for name in ("binomial", "normal"))
+    if named and not isinstance(theano_rng, Variable):
         return theano_rng
     raise TypeError(f"theano_rng is {theano_rng!r}: give dbn.graph.RandomStreams(seed), PyTensor's RandomStream, or "
                     "a generator of NumPy's to take a seed from")

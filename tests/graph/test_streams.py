@@ -1,6 +1,4 @@
 """Draws as Theano made them: anew in every call and every step of a scan, in whatever function they stand."""
-import warnings
-
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -237,10 +235,7 @@ def test_numpys_generators_give_a_seed_and_others_are_refused_in_words():
     for make in (np.random.default_rng, np.random.RandomState):
         rbm = coins(theano_rng=make(3))
         assert rbm.theano_rng.sequence.entropy == as_streams(None, make(3)).sequence.entropy < 2**30
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        generators = 17, np.random, pytensor.shared(np.random.default_rng(1))
-    for other in generators[::2]:
+    for other in (17, pytensor.shared(np.random.default_rng(1))):
         with pytest.raises(TypeError, match="give dbn.graph.RandomStreams"):
             coins(theano_rng=other)
         with pytest.raises(TypeError, match="give dbn.graph.RandomStreams"):
