@@ -32,7 +32,8 @@ def epoch_of_cd(dtype, by, visible):
     for layer, rbm in enumerate(dbn.rbm_layers):
         cost, updates = rbm.get_cost_updates(lr)
         step = compiled([rbm.input, lr], cost, by, updates=updates)
-        inputs = x if layer == 0 else dbn.propup_function(0)(x)
+        # compiled alike, as JAX leaves arrays of its own behind, which Numba cannot read
+        inputs = x if layer == 0 else compiled([dbn.x], dbn.sigmoid_layers[0].output, by)(x)
         costs += [step(minibatch(inputs, i, BATCH_SIZE), np.asarray(0.1, dtype)) for i in range(N // BATCH_SIZE)]
     return [*dbn.get_values(), np.array(costs)]
 
