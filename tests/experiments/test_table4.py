@@ -25,7 +25,8 @@ from experiments.tagging import features as tag_features
 from experiments.tagging import keep as tagger
 from experiments.tagging.features import ROWS
 
-KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
+KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with", "corpus",
+        "skipped", "warnings"}
 # 48 clips of 1.5 s, more clips an artist than tags need
 SMALL = ["--n-tagged-clips", "48", "--tagged-seconds", "1.5", "--window-seconds", "0.8", "--window-hop", "0.4",
          "--min-tagged-clips", "5"]
