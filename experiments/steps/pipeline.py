@@ -1,7 +1,8 @@
 """The steps that the tables share, each of them kept on disk and made only once.
 
-Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores) and, for each seed,
-``seed-<n>/`` with the split and one folder a trained network, named by all that it depends on.
+Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores, MFCCs, which songs are
+identical) and, for each seed, ``seed-<n>/`` with the split and one folder a trained network, named by all that it
+depends on.
 """
 import hashlib
 import json
@@ -64,15 +65,8 @@ class Corpora:
 
     @cached_property
     def identical_pairs(self):
-        """Names of tracks whose files hold the same bytes, looked for once a corpus: list of pairs."""
-        path = self.out / "frames" / f"identical-{self.about['key'][:16]}.json"
-        pairs = read_json(path, None)
-        if pairs is None:
-            pairs = identical.identical_files(self.corpus.tracks)
-            path.parent.mkdir(exist_ok=True)
-            with atomic_path(path) as temporary:
-                temporary.write_text(json.dumps(pairs))
-        return pairs
+        """See :func:`identical_pairs`."""
+        return identical_pairs(self.corpus.tracks, self.about["key"], self.out / "frames")
 
     @property
     def warnings(self):
@@ -121,6 +115,27 @@ class _Timed:
             seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
             with atomic_path(self.path) as path:
                 path.write_text(json.dumps(seconds))
+
+
+def identical_pairs(tracks, key, folder):
+    """Names of tracks whose files hold the same bytes, looked for once a corpus: list of pairs.
+
+    Parameters
+    ----------
+    tracks : sequence of dbn.datasets.corpus.Track
+    key : str
+        Names the corpus.
+    folder : pathlib.Path
+        Where they are kept.
+    """
+    path = folder / f"identical-{key[:16]}.json"
+    pairs = read_json(path, None)
+    if pairs is None:
+        pairs = identical.identical_files(tracks)
+        folder.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(pairs))
+    return pairs
 
 
 def read_json(path, default):

@@ -10,13 +10,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dbn.datasets import majorminer, synthetic
+from dbn.datasets.corpus import Track
 from dbn.errors import DBNError
 from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
 from dbn.system.files import atomic_path, file_stamp
 from dbn.system.versions import versions
 from dbn.trained.model import load_model
 from experiments.steps.options import parse
-from experiments.steps.pipeline import Corpora, Run
+from experiments.steps.pipeline import Corpora, Run, identical_pairs
 from experiments.steps.provenance import Origin
 from experiments.steps.reporting import result_of
 from experiments.tagging.features import MIM, ROWS, Clips, clip_features
@@ -131,12 +132,23 @@ def as_result(table, experiment, rows):
     lines = [(f"list of tags, line {line}", why) for line, why in corpus.skipped]
     about = {"root": str(root.resolve()), "key": _corpus_key(corpus), "labels": "tags"}
     result = result_of(table, options, {"tagged clips": len(clips.used)}, rows, experiment.seconds,
-                       Origin(about, experiment.parts, [*clips.skipped, *lines], []))
+                       Origin(about, experiment.parts, [*clips.skipped, *lines],
+                              _warnings(clips, about["key"], options.out / "tagging")))
     return result | {"left_out": [{"tag": tag, "why": why} for tag, why in experiment.results[MIM].left_out],
                      "n_clips": {"listed": len(corpus.clips), "without audio": len(corpus.missing),
                                  "used": len(clips.used),
                                  "of unknown artists": sum(not corpus.clips[i].artist for i in clips.used)},
                      "missing": list(corpus.missing), "network": experiment.network}
+
+
+def _warnings(clips, key, folder):
+    """Which used clips are the same but not known to be by one artist, who keeps clips in one fold: list of str."""
+    artist = dict(zip([clips.corpus.clips[number].id for number in clips.used], tags_and_groups(clips)[1]))
+    tracks = [Track(clip.id, clip.path, "") for clip in clips.corpus.clips if clip.path]
+    found = [f"{one} = {other}" for one, other in identical_pairs(tracks, key, folder)
+             if {one, other} <= artist.keys() and (artist[one] != artist[other] or not artist[one])]
+    return [f"{len(found)} pair(s) of identical clips are not known to be by one artist and may be on two sides of a "
+            f"fold: {', '.join(found)}"] if found else []
 
 
 def _corpus_key(corpus):
