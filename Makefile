@@ -10,8 +10,10 @@
 # What is installed has the versions of constraints.txt. With the newest ones instead:
 #   make constraints
 #
-# The model that ships with the package is the embedded corpus's, made again by
+# The model that ships with the package is the embedded corpus's, and the splits in data/splits are those that the
+# scripts draw; they are made again by
 #   make model
+#   make splits
 #
 # One experiment, on a data set of yours:
 #   make table1 DATASET=gtzan ROOT=~/data/gtzan PROFILE=paper ARGS="--repeats 5"
@@ -42,7 +44,7 @@ TIME_demo   := 10 to 25 minutes on two cores
 TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),\
                longer than the synthetic corpus: the search says how long)
 
-.PHONY: help setup reproduce announce notebooks test lint constraints model bench clean $(EXPERIMENTS)
+.PHONY: help setup reproduce announce notebooks test lint constraints model splits bench clean $(EXPERIMENTS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -80,7 +82,8 @@ reproduce: announce setup
 	done
 
 announce:
-	@echo "results go to $(or $(OUT),results/$(DATASET)-$(PROFILE)), at the end report.html; it takes $(TIME)"
+	@echo "results go to $(or $(OUT),$$($(PYTHON) experiments/steps/results_folder.py $(DATASET) $(PROFILE) $(if \
+	  $(ROOT),"$(ROOT)"))), at the end report.html; it takes $(TIME)"
 
 $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
@@ -90,6 +93,9 @@ notebooks: $(BIN)/.dbn-test
 
 model: setup
 	$(BIN)/python -m experiments.steps.ship_model --jobs $(JOBS)
+
+splits: setup
+	$(BIN)/python -m experiments.steps.ship_splits
 
 bench: setup
 	$(BIN)/python -m experiments.bench $(if $(OUT),--out "$(OUT)") $(ARGS)

@@ -8,6 +8,7 @@ from matplotlib.path import Path as Curve
 from experiments.steps import pictures
 from experiments.steps.options import parse, run_script
 from experiments.steps.pipeline import prepared_runs
+from experiments.steps.reporting import corpus_name, markdown_table, network_text, table_result, write_table
 
 MOST_CIRCLES = 13  # of a row; a layer of more units shows some at both ends and dots between
 RADIUS = 0.3       # of a circle; neighbours are 1 apart
@@ -25,14 +26,21 @@ class Layer:
 
 
 def main(argv=None):
-    """Draw the first seed's network."""
+    """Draw the first seed's network, write and print the sizes of its layers."""
     options = parse(__doc__, argv)
     options.repeats = 1  # one network is drawn
-    _, runs = prepared_runs(options)
-    path = options.out / "figure1"
-    pictures.save(draw(runs[0].model), path, formats=(".png", ".pdf"))
-    print(f"Figure 1: {' - '.join(str(layer.units) for layer in layers_of(runs[0].model))} units\n"
-          f"written: {path}.png and .pdf")
+    corpora, runs = prepared_runs(options)
+    pictures.save(draw(runs[0].model), options.out / "figure1", formats=(".png", ".pdf"))
+    rows = [{"name": layer.name, "units": layer.units, "kind": layer.kind} for layer in layers_of(runs[0].model)]
+    result = table_result("figure1", options, corpora, runs, rows, corpora.seconds(), runs[0].parts)
+    write_table(options.out, result, as_markdown(result))
+
+
+def as_markdown(result):
+    """The layers of the picture as a table."""
+    return (f"## Figure 1: the network; {corpus_name(result['dataset'])}, profile {result['profile']}, seed "
+            f"{result['seed']}\n\nThe layers from the bottom.{network_text(result)}\n\n"
+            + markdown_table(["", "units", ""], [list(row.values()) for row in result["rows"]]))
 
 
 def layers_of(model):

@@ -17,9 +17,8 @@ from threadpoolctl import threadpool_limits
 
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
-from dbn.training.fit import versions
 from experiments.steps import pictures
-from experiments.steps.features import FeatureSets
+from experiments.steps.features import FeatureSets, mfcc_versions
 from experiments.steps.options import parse, run_script
 from experiments.steps.pipeline import prepared_runs
 from experiments.steps.reporting import corpus_name, markdown_table, network_text, table_result, write_table
@@ -82,7 +81,8 @@ def main(argv=None):
     drawn = draw_frames(runs[0])
     panels = make_panels(runs[0], drawn, options.jobs)
     seconds = corpora.seconds() | {"figure2": time.monotonic() - started}
-    result = table_result("figure2", options, corpora, runs, [panel.row for panel in panels], seconds, versions())
+    parts = [*runs[0].parts, ("MFCCs", mfcc_versions(corpora))]
+    result = table_result("figure2", options, corpora, runs, [panel.row for panel in panels], seconds, parts)
     result |= {"n_frames": len(drawn.rows), "n_songs_drawn": len(np.unique(drawn.songs)), "chance": chance(drawn)}
     figure = draw(panels, drawn, corpora.corpus.classes, title(result))
     pictures.save(figure, options.out / "figure2", formats=(".png", ".pdf"))

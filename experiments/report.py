@@ -11,11 +11,11 @@ from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
 from experiments.page.content import COLUMNS, DATASETS, IN_WORDS, RANGES, RESULTS, SHARES, STEPS, Result, deviations
 from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
+from experiments.page.results import ORDER, load_results
 from experiments.steps.judging import judged_text, p_values_text
 from experiments.steps.options import command, parse, run_script
+from experiments.steps.provenance import versions_text
 from experiments.steps.reporting import SYNTHETIC_NOTE, range_text, value_text
-
-ORDER = [entry.name for entry in RESULTS]
 
 
 def main(argv=None):
@@ -43,13 +43,13 @@ def write_report(out, argv):
     Raises
     ------
     DBNError
-        If no table was made yet, or a file is damaged.
+        If no table was made yet, a file is damaged, or the results are of two corpora.
     """
     results = load_results(out)
     if not results:
         raise DBNError(f"{out}: no results to report yet; make the first with\n  {command('table1', argv)}")
     datasets = {result.get("dataset") for result in results.values()}
-    entries = [*(entry for entry in RESULTS if is_made(entry, results.get(entry.name), out)
+    entries = [*(entry for entry in RESULTS if entry.name in results
                  or _has_script(entry.name) and not datasets.isdisjoint(entry.datasets)),
                *(_unlisted(name, out) for name in results if name not in ORDER)]
     labels = {entry.name: entry.label for entry in entries}
@@ -58,23 +58,10 @@ def write_report(out, argv):
     with disk_errors(out), atomic_path(out / "report.html") as path:
         write_document(path, f"Report: {shared(results, 'dataset')}, profile {shared(results, 'profile')}",
                        (Path(__file__).parent / "page" / "report.css").read_text(),
-                       *top(results), contents(entries), *reading_guide(), *sections,
+                       *top(results), contents(entries), *warnings_section(results), *reading_guide(), *sections,
                        *differences_section(results), *settings_section(results), *times_section(results),
                        *skipped_section(results), *again_section(entries, results, out))
     return out / "report.html"
-
-
-def load_results(out):
-    """Every ``<name>.json`` of a folder that holds rows: a dict by name, in the order of the page."""
-    found = {}
-    for path in sorted(out.glob("[!.]*.json")):
-        try:
-            content = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
-            raise DBNError(f"{path}: is damaged ({error}); delete it and run its script again") from error
-        if isinstance(content, dict) and isinstance(content.get("rows"), list):
-            found[path.stem] = content
-    return dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
 
 
 def _has_script(name):
@@ -118,6 +105,7 @@ def top(results):
     seconds = {step for result in results.values() for step in result.get("seconds", {}).items()}
     yield pairs([("Data set", shared(results, lambda result: DATASETS.get(result.get("dataset"),
                                                                           value_text(result.get("dataset"))))),
+                 ("Its folder", shared(results, _corpus)),
                  ("Songs", shared(results, _songs)),
                  ("Profile", shared(results, "profile")),
                  ("Seeds", shared(results, _seeds)),
@@ -125,7 +113,7 @@ def top(results):
                  ("Results made", made[0] if made[0] == made[-1] else f"{made[0]} to {made[-1]}"),
                  ("Page made", _date(datetime.now(timezone.utc).isoformat())),
                  ("Machine", shared(results, _machine)),
-                 ("Software", shared(results, _versions)),
+                 ("Software", shared(results, versions_text)),
                  ("Time taken", f"{_duration(sum(taken for _, taken in seconds))} for one seed; each step below")])
 
 
@@ -160,8 +148,8 @@ def _machine(result):
     return ", ".join([about["cpu"], f"{about['cores']} cores", about["system"]]) if about else "not recorded"
 
 
-def _versions(result):
-    return ", ".join(f"{name} {number}" for name, number in result.get("versions", {}).items()) or "not recorded"
+def _corpus(result):
+    return f"{result['corpus']['root']}, key {str(result['corpus']['key'])[:12]}"
 
 
 def _duration(seconds):
@@ -174,13 +162,27 @@ def _duration(seconds):
 def contents(entries):
     """Links to the sections."""
     links = [(entry.name, entry.label) for entry in entries]
-    links += [("differences", "What differs"), ("settings", "Settings"), ("times", "Times"),
-              ("skipped", "Files left out"), ("again", "Make it again")]
+    links = [("warnings", "Warnings"), *links, ("differences", "What differs"), ("settings", "Settings"),
+             ("times", "Times"), ("skipped", "Files left out"), ("again", "Make it again")]
     items = [element("li", element("a", label, href=f"#{name}")) for name, label in links]
     return element("nav", element("ul", *items), aria_label="Contents")
 
 
 # --- how to read it ---
+
+def warnings_section(results):
+    """What a reader of the numbers has to know, each with the results that it is about."""
+    yield element("h2", "Warnings", id="warnings")
+    labels = defaultdict(list)
+    for label, result in results.items():
+        for text in result.get("warnings", []):
+            labels[text].append(label)
+    if labels:
+        yield element("ul", *(element("li", element("b", f"{', '.join(names)}. "), text)
+                              for text, names in labels.items()))
+    else:
+        yield element("p", "None.")
+
 
 def reading_guide():
     """What the columns and the strips mean."""
@@ -216,20 +218,14 @@ def result_section(entry, result, out, results):
             is_tested = any("p_vs_mfcc" in row for row in result["rows"])
             yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
                           class_="soft")
-    missing = [name for name, _ in entry.pictures if not (out / name).exists()]
-    for name, text in entry.pictures:
-        if name not in missing:
-            yield picture(out / name, text)
-    if not is_made(entry, result, out):
-        yield element("p", "Not made yet. This makes it:")
-    else:
+        missing = [name for name, _ in entry.pictures if not (out / name).exists()]
+        for name, text in entry.pictures:
+            if name not in missing:
+                yield picture(out / name, text)
         yield element("p", f"{', '.join(missing)} is not there. " if missing else None, "Made by:", class_="soft")
+    else:  # a picture without its result may be of another corpus
+        yield element("p", "Not made yet. This makes it:")
     yield command_block(command_of(entry.name, result, results))
-
-
-def is_made(entry, result, out):
-    """Whether there is anything to show of a table or figure."""
-    return result is not None or any((out / name).exists() for name, _ in entry.pictures)
 
 
 def command_of(name, result, results):
@@ -357,7 +353,7 @@ def again_section(entries, results, out):
                        "a fresh start. The same seed gives the same numbers.", class_="soft")
     commands = [command_of(entry.name, results.get(entry.label), results)
                 for entry in sorted(entries, key=lambda entry: entry.name != "sweep")  # others may take its winner
-                if is_made(entry, results.get(entry.label), out)]
+                if entry.label in results]
     yield command_block("make setup", ". .venv/bin/activate", *commands, command("report", ["--out", str(out)]))
 
 

@@ -17,7 +17,7 @@ from experiments.search.pool import results, workers
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
-from experiments.steps.pipeline import Corpora, Run, read_json
+from experiments.steps.pipeline import Corpora, Run, read_json, warn
 from experiments.steps.winner import songs_of_plan
 
 TITLE = "Search: hyper-parameters"
@@ -64,7 +64,8 @@ def search(options, space=SPACE):
     """
     profile = options.profile
     run = Run(Corpora(options), options.seed)
-    store, split = run.corpora.store, run.split
+    split, store = run.split, run.corpora.store
+    warn(run.corpora, [run])
     chosen = chosen_frames(run, {"train": profile.sweep_frames, "valid": profile.sweep_valid_frames})
     n_frames = {part: len(rows) for part, rows in chosen.items()}
     base = replace(run.settings, finetune_epochs=profile.sweep_epochs or profile.training.finetune_epochs)

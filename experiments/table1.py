@@ -1,7 +1,6 @@
 """Table 1: hyper-parameters and training statistics of the deep belief network, and its song accuracy (§4.1)."""
 import numpy as np
 
-from dbn.training.fit import versions
 from experiments import paper
 from experiments.steps import pictures
 from experiments.steps.judging import Judge, interval_text
@@ -66,7 +65,8 @@ def summary(options, corpora, runs):
     rows += [{"name": name, "value": value, "paper": None} for name, value in extra.items()]
     if len(runs) > 1:
         rows += [Judge.of_runs([run]).row(f"{name}, seed {run.seed}", [of_run]) for run, of_run in zip(runs, correct)]
-    result = table_result("table1", options, corpora, runs, rows, corpora.seconds() | seconds, versions())
+    parts = [part for run in runs for part in run.parts]
+    result = table_result("table1", options, corpora, runs, rows, corpora.seconds() | seconds, parts)
     return result | judge.as_json({name: correct}) | {"stopped": [model.about["stopped"] for model in models]}
 
 

@@ -2,12 +2,11 @@
 import math
 
 from dbn.evaluation.autotag import compare_tags, difference_interval
-from dbn.training.fit import versions
 from experiments import paper
 from experiments.steps.judging import p_text, with_holm
 from experiments.steps.options import run_script
-from experiments.steps.reporting import corpus_name, markdown_table, network_text, result_of, write_table
-from experiments.tagging.experiment import parse_tagging, run_experiment, tags_and_groups
+from experiments.steps.reporting import corpus_name, markdown_table, network_text, write_table
+from experiments.tagging.experiment import as_result, parse_tagging, run_experiment, tags_and_groups
 from experiments.tagging.features import MIM, ROWS
 from experiments.tagging.keep import keep_tagger
 
@@ -20,12 +19,12 @@ def main(argv=None):
     options = parse_tagging(__doc__, argv)
     print(f"{TITLE}: {options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     experiment = run_experiment(options)
-    result = as_result(experiment)
+    result = summary(experiment)
     write_table(options.out, result, as_markdown(result))
     print(f"written: {keep_tagger(experiment)}, for dbn tag")
 
 
-def as_result(experiment):
+def summary(experiment):
     """The table as JSON takes it.
 
     Parameters
@@ -36,33 +35,22 @@ def as_result(experiment):
     Returns
     -------
     dict
-        The keys of every table, and ``tags`` (by name: clips with the tag, number and ids of the test clips, of each
-        row its accuracy in each fold, and a text with a 1 for each test clip that it labelled right, else a 0),
-        ``artists`` (of every used clip, by its id: what is resampled for the intervals), ``left_out`` (tags that
-        could not be evaluated), ``n_clips`` (listed, without audio, used, and of these, of unknown artists),
-        ``missing`` (ids of clips without audio) and ``network``.
+        See :func:`experiments.tagging.experiment.as_result`, and ``tags`` (by name: clips with the tag, number and ids
+        of the test clips, of each row its accuracy in each fold, and a text with a 1 for each test clip that it
+        labelled right, else a 0) and ``artists`` (of every used clip, by its id: what is resampled for the intervals).
     """
     clips, results = experiment.clips, experiment.results
-    corpus = clips.corpus
     groups = tags_and_groups(clips)[1]
     rows = with_holm([_row(name, results[name], results[MIM], groups) for name in ROWS], "wilcoxon_p_vs_mim",
                      "wilcoxon_p_vs_mim_holm")
-    ids = [corpus.clips[number].id for number in clips.used]
-    lines = [(f"list of tags, line {line}", why) for line, why in corpus.skipped]
-    result = result_of("table4", experiment.options, {"tagged clips": len(clips.used)}, rows, experiment.seconds,
-                       versions(), [*clips.skipped, *lines])
+    ids = [clips.corpus.clips[number].id for number in clips.used]
     tags = {score.name: {"clips": score.n_positive, "n_test": score.n_test,
                          "folds": {name: results[name].scores[i].fold_accuracies for name in ROWS},
                          "test_clips": [ids[clip] for clip in score.clips],
                          "correct": {name: "".join("01"[right] for right in results[name].scores[i].correct)
                                      for name in ROWS}}
             for i, score in enumerate(results[MIM].scores)}
-    return result | {"tags": tags, "artists": dict(zip(ids, groups)),
-                     "left_out": [{"tag": tag, "why": why} for tag, why in results[MIM].left_out],
-                     "n_clips": {"listed": len(corpus.clips), "without audio": len(corpus.missing),
-                                 "used": len(clips.used),
-                                 "of unknown artists": sum(not corpus.clips[i].artist for i in clips.used)},
-                     "missing": list(corpus.missing), "network": experiment.network}
+    return as_result("table4", experiment, rows) | {"tags": tags, "artists": dict(zip(ids, groups))}
 
 
 def _row(name, result, mim, groups):

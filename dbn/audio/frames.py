@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import warnings
 from copy import copy
@@ -19,7 +18,9 @@ import numpy as np
 from dbn.audio.extraction import checked_settings, extract_frames
 from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from dbn.errors import DatasetError, DBNError, require_integer
-from dbn.system.files import atomic_folder, atomic_path, disk_errors, release_pages, sole_writer, write_rows
+from dbn.system.files import (atomic_folder, atomic_path, disk_errors, file_stamp, release_pages, sole_writer,
+                              write_rows)
+from dbn.system.versions import versions
 
 DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "hop_length": HOP_LENGTH, "window": None}
 
@@ -61,6 +62,8 @@ class FrameStore:
         ``sample_rate``, ``frame_length``, ``hop_length``, ``window``.
     key : str
         SHA-256 of all that the frames depend on, see :meth:`build`.
+    versions : dict
+        Of what computed the frames, see :func:`dbn.system.versions.versions`; empty in a store of before that was kept.
     """
 
     def __init__(self, path, frames, index):
@@ -72,6 +75,7 @@ class FrameStore:
         self.skipped_names = frozenset(index["skipped_names"])
         self.settings = dict(index["settings"])
         self.key = index["key"]
+        self.versions = dict(index.get("versions", {}))
 
     @classmethod
     def build(cls, corpus, directory, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH,
@@ -128,7 +132,8 @@ class FrameStore:
                 with atomic_folder(final) as folder:
                     index = _extract(corpus, tracks, folder / "frames.npy", settings, jobs, progress)
                     with atomic_path(folder / "index.json") as temporary:
-                        temporary.write_text(json.dumps({"format": FORMAT, "key": key, **index}, indent=1))
+                        temporary.write_text(json.dumps({"format": FORMAT, "key": key, "versions": versions(), **index},
+                                                        indent=1))
         return cls.open(final)
 
     @classmethod
@@ -182,15 +187,8 @@ def _checked_tracks(corpus):
 
 def store_key(corpus, tracks, settings):
     """SHA-256 of all that a store depends on, see :meth:`FrameStore.build`; `tracks` are the corpus's, by name."""
-    def stamp(path):
-        try:
-            status = os.stat(path)
-        except OSError:
-            return None
-        return status.st_size, status.st_mtime_ns
-
     parts = [FORMAT, corpus.name, corpus.classes, corpus.skipped, settings,
-             [(track.name, track.label, stamp(track.path)) for track in tracks]]
+             [(track.name, track.label, file_stamp(track.path)) for track in tracks]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 

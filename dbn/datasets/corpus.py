@@ -1,8 +1,12 @@
 """What every data set hands to the rest of the system: a list of labelled tracks."""
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from dbn.system.files import file_stamp
 
 PARTS = ("train", "valid", "test")  # of a split
 
@@ -42,3 +46,12 @@ class Corpus:
     def is_synthetic(self):
         """Whether a result on this corpus must be marked "synthetic"."""
         return self.name == "synthetic"
+
+
+def corpus_key(corpus):
+    """Names the songs of a corpus, wherever they lie and whatever is made of them: a SHA-256 in hexadecimal digits.
+
+    It covers the classes and each track's name, class, artist and file (:func:`dbn.system.files.file_stamp`).
+    """
+    songs = [(track.name, track.label, track.artist, file_stamp(track.path)) for track in corpus.tracks]
+    return hashlib.sha256(json.dumps([corpus.classes, songs]).encode()).hexdigest()

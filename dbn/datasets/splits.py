@@ -329,13 +329,20 @@ def identical_across(split, pairs):
             if one in part_of and other in part_of and part_of[one] != part_of[other]]
 
 
-def warn_identical(split, pairs):
-    """One warning (UserWarning) that names the identical tracks on two sides of the split; none if there are none."""
+def identical_text(split, pairs):
+    """What :func:`identical_across` finds, in words: each pair with its parts; "" if there is none."""
     part_of = dict(split.rows())
     found = [f"{one} ({part_of[one]}) = {other} ({part_of[other]})" for one, other in identical_across(split, pairs)]
-    if found:
-        warnings.warn(f"{len(found)} pair(s) of identical files are on two sides of the split: {', '.join(found)}",
-                      stacklevel=2)
+    if not found:
+        return ""
+    return f"{len(found)} pair(s) of identical files are on two sides of the split: {', '.join(found)}"
+
+
+def warn_identical(split, pairs):
+    """One warning (UserWarning) that names the identical tracks on two sides of the split; none if there are none."""
+    text = identical_text(split, pairs)
+    if text:
+        warnings.warn(text, stacklevel=2)
 
 
 def _names_by_class(tracks):

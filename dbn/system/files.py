@@ -101,6 +101,18 @@ def sole_writer(directory):
         lock.release()
 
 
+def file_stamp(path):
+    """A file's size in bytes and the time of its last change in ns, which tell it from another; None if there is none.
+
+    What was written anew has another stamp, be it the same bytes: to compare those would mean to read them.
+    """
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def require_plain_file(path, error_class):
     """Raise `error_class` with one message if `path` is there and no plain file: a pipe would be waited for forever."""
     try:

@@ -2,20 +2,15 @@
 
 What the tables and ``dbn train`` share. The frames come from a :class:`dbn.audio.frames.FrameStore`.
 """
-import platform
 import time
 from dataclasses import asdict
-from importlib.metadata import version
 
 import numpy as np
 
-from dbn import __version__
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.trained.model import Model
 from dbn.training.loops import train
-
-PACKAGES = ("numpy", "scipy", "pytensor", "numba", "scikit-learn", "soundfile")
 
 
 def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
@@ -54,7 +49,7 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
     train_set, valid_set = (FrameSet.from_store(store, part, scaling) for part in (split.train, split.valid))
     result = train(train_set, valid_set, len(store.classes), settings, directory=directory, data_key=data_key)
     about = about | {"settings": asdict(settings), "best_epoch": result.best_epoch, "best_error": result.best_error,
-                     "stopped": result.stopped, "versions": versions(),
+                     "stopped": result.stopped, "versions": result.versions, "versions_of_frames": store.versions,
                      "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames},
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
                                  "finetune": result.seconds("finetune")}}
@@ -85,8 +80,3 @@ def label_songs(model, songs):
         wrong += int((probabilities.argmax(axis=1) != label).sum())
     return {"names": list(songs.names), "true": np.array(true), "predicted": np.array(predicted),
             "frame_errors": wrong, "n_frames": songs.n_frames}
-
-
-def versions():
-    """Versions of Python and of the packages that the numbers may depend on: a dict."""
-    return {"python": platform.python_version(), "dbn": __version__} | {name: version(name) for name in PACKAGES}

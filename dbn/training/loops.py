@@ -43,6 +43,8 @@ class TrainingResult:
         Its frame error on the validation set.
     stopped : str
         Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
+    versions : dict
+        Of what computed it, over all starts of the run; see :func:`dbn.system.versions.joined`.
     """
 
     dbn: DBN
@@ -50,6 +52,7 @@ class TrainingResult:
     best_epoch: int
     best_error: float
     stopped: str
+    versions: dict
 
     def seconds(self, stage):
         """Wall-clock time of "pretrain" or "finetune", over all starts of the run."""
@@ -109,7 +112,8 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
     dbn.set_values(state.best_values)
     numbers = state.numbers
-    return TrainingResult(dbn, state.history, numbers["best_epoch"], numbers["best_error"], stopped)
+    return TrainingResult(dbn, state.history, numbers["best_epoch"], numbers["best_error"], stopped,
+                          state.versions)
 
 
 def _stored(frames, path, settings):

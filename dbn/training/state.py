@@ -11,6 +11,7 @@ import numpy as np
 
 from dbn.errors import TrainingError
 from dbn.system.files import atomic_path, disk_errors, sole_writer
+from dbn.system.versions import joined, versions
 
 FORMAT = 2
 SECONDS_BETWEEN_SAVES = 5.0
@@ -106,6 +107,8 @@ class RunState:
         What else the loops need to know: best error, patience, why training stopped.
     history : list of dict
         One record an epoch, its ``seconds`` being the time since the one before, over all starts of the run.
+    versions : dict
+        Of all processes that had a hand in the run, see :func:`dbn.system.versions.joined`.
 
     Raises
     ------
@@ -119,6 +122,7 @@ class RunState:
         self.stage, self.epoch = 0, 0
         self.values, self.best_values = [], []
         self.numbers, self.history = {}, []
+        self.versions = versions()
         self._last_save = self._last_epoch = time.monotonic()
         if self.directory is not None:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -154,7 +158,8 @@ class RunState:
         arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
         arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
         state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
-                 "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
+                 "numbers": self.numbers, "history": self.history, "versions": self.versions,
+                 "n_arrays": len(arrays)}
         # the history first: after a kill between the two, the run that goes on writes it again
         history = self.directory / "history.jsonl"
         with disk_errors(history), atomic_path(history) as path:
@@ -172,6 +177,7 @@ class RunState:
             if known and len(arrays) != state["n_arrays"]:
                 raise ValueError("arrays are missing")
             stage, epoch, numbers, history = (state[name] for name in ("stage", "epoch", "numbers", "history"))
+            self.versions = joined(dict(state.get("versions", {})), self.versions)
         except Exception as error:  # of damaged bytes: the readers of archives and headers raise a dozen kinds
             raise TrainingError(f"{self.path}: not a readable checkpoint ({error}); {advice}") from error
         if not known:

@@ -5,7 +5,7 @@ from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
 from dbn.system.files import atomic_path
-from dbn.training.fit import versions
+from dbn.system.versions import versions
 from experiments.bench import curves, peers
 from experiments.steps.options import command
 from experiments.steps.reporting import machine, markdown_table, value_text

@@ -98,12 +98,14 @@ COLUMNS = {"n_test": "decisions", "n_songs": "songs", "p_vs_mfcc": "p against MF
            "other_songs_share_space": "in other songs, original space",
            "other_songs_share_plane": "in other songs, plane",
            "standard_error": "standard error", "paper_standard_error": "paper's standard error", "n_tags": "tags",
+           "DBN": "DBN, its standard error", "MIM": "MIM, its standard error", "kind": "",
            "difference_vs_mim": "minus MIM", "difference_ci95": "its 95 % interval",
            "wilcoxon_p_vs_mim": "p against MIM", "wilcoxon_p_vs_mim_holm": "Holm", "note": "",
            "tags": "Accuracy of each tag",
            "recall": "Share of each class's songs that were labelled right (recall)"}
 SHARES = {"accuracies", "neighbour_share_space", "neighbour_share_plane", "other_songs_share_space",
-          "other_songs_share_plane", "standard_error", "paper_standard_error", "difference_vs_mim", "difference_ci95"}
+          "other_songs_share_plane", "standard_error", "paper_standard_error", "difference_vs_mim", "difference_ci95",
+          "DBN", "MIM"}
 IN_WORDS = {"ci95_method", "p_vs_mfcc_method", "difference_ci95_method"}  # a sentence at the table says it
 RANGES = {"C", "gamma"}  # one value a seed
 STEPS = {"sweep": "search", "corpus": "making the corpus", "frames": "DFTs of all frames",

@@ -4,14 +4,13 @@ In the search's folder lie ``points/point-017.json``, the record of a point that
 ``points/point-017/``, the checkpoint of one that is not, with ``record.json`` in it while the point waits for the
 decision of a rung (see :mod:`experiments.search.halving`). All of them appear whole or not at all.
 """
-import functools
 import json
 import math
 import shutil
 import sys
 
 from dbn.system.files import atomic_path, disk_errors
-from dbn.training.fit import versions
+from dbn.system.versions import versions
 
 # a point that is over: no more epochs can come
 OVER = ("finished", "diverged")
@@ -45,7 +44,7 @@ def new_record(point, status, stopped=None, history=(), error=None, **more):
         What was said when the point diverged or failed.
     more : dict
         ``best_error``, ``best_epoch``, ``n_parameters``, ``parameters`` (SHA-256 of the best ones), which a point
-        without a result does not have.
+        without a result does not have; ``versions`` of what trained it, if not of this process alone.
 
     Returns
     -------
@@ -55,11 +54,8 @@ def new_record(point, status, stopped=None, history=(), error=None, **more):
     nothing = {"best_error": None, "best_epoch": None, "n_parameters": None, "parameters": None}
     return {"point": point.name if point.number is None else point.number, "settings": point.as_json(),
             "seed": point.settings.seed, "status": status, "stopped": stopped, "epochs": len(finetuning(history)),
-            "error": error, **nothing, **more, "history": list(history),
-            "seconds": sum(entry["seconds"] for entry in history), "versions": _versions()}
-
-
-_versions = functools.cache(versions)  # of packages that are read from the disk
+            "error": error, **nothing, "versions": versions(), **more, "history": list(history),
+            "seconds": sum(entry["seconds"] for entry in history)}
 
 
 def finetuning(history):

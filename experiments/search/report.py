@@ -9,7 +9,6 @@ from collections import Counter
 
 from dbn.errors import DBNError
 from dbn.system.files import disk_errors
-from dbn.training.fit import versions
 from experiments.search import pictures as sweep_pictures
 from experiments.search.records import score
 from experiments.steps.options import command
@@ -24,7 +23,7 @@ STATUSES = {"finished": "trained to their end", "halved": "stopped early by succ
 
 # fields of a record that are used here: what the search must write
 FIELDS = ("point", "settings", "status", "stopped", "epochs", "error", "best_error", "best_epoch", "history", "seconds",
-          "n_parameters")
+          "n_parameters", "versions")
 
 LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
           "k": "Gibbs steps", "finetune_lr": "fine-tuning rate", "batch_size": "minibatch"}
@@ -54,8 +53,9 @@ def write(options, folder):
     n_points, points, paper = read_records(folder, options)
     corpora = Corpora(options)
     found = summary(n_points, points, paper)
+    parts = [("points", record["versions"]) for record in [*points, *([paper] if paper else [])]]
     result = table_result("sweep", options, corpora, [Run(corpora, options.seed)], found.pop("rows"),
-                          corpora.seconds(), versions()) | found
+                          corpora.seconds(), parts) | found
     write_table(options.out, result, as_markdown(result))
     title = f"{corpus_name(options.dataset)}, profile {options.profile_name}, seed {options.seed}"
     described = [record | {"choices": choices(record["settings"])} for record in ranked(points)]

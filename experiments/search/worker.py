@@ -135,4 +135,4 @@ def _result_record(point, result):
     digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()
     return new_record(point, status, result.stopped, result.history, best_error=result.best_error,
                       best_epoch=result.best_epoch, n_parameters=sum(value.size for value in weights),
-                      parameters=digest)
+                      parameters=digest, versions=result.versions)

@@ -15,9 +15,9 @@ from tqdm import tqdm
 from dbn.errors import DBNError
 from dbn.evaluation.svm import select, vote
 from dbn.system.files import atomic_path
-from dbn.training.fit import versions
+from dbn.system.versions import versions
 from experiments.steps import pictures
-from experiments.steps.features import FeatureSets, feature_names
+from experiments.steps.features import FeatureSets, feature_names, mfcc_versions
 from experiments.steps.judging import Judge, interval_text, p_text, p_values_text, with_holm
 from experiments.steps.pipeline import prepared_runs, read_json
 from experiments.steps.reporting import heading, markdown_table, range_text, table_result, write_table
@@ -83,7 +83,8 @@ def compare(options, table, examples_of, grid, paper_accuracies, title):
                      "p_vs_mfcc", "p_vs_mfcc_holm")
     seconds = {step: float(np.mean([answer["seconds"][step] for answer in answers]))
                for step in answers[0]["seconds"]}
-    result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, versions())
+    parts = [part for run, answer in zip(runs, answers) for name in names for part in _parts(run, answer["rows"][name])]
+    result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, parts)
     result |= judge.as_json(correct)
     result["selection"] = [{"seed": run.seed, **{name: answer["rows"][name]["log"] for name in names}}
                            for run, answer in zip(runs, answers)]
@@ -98,7 +99,7 @@ def _answers(run, table, examples_of, grid, jobs):
     -------
     dict
         ``true`` (list of str), ``seconds`` and ``rows``: for each feature set ``predicted`` (list of str), ``C``,
-        ``gamma``, ``log``.
+        ``gamma``, ``log`` and ``parts``, what it was made of (see :mod:`experiments.steps.provenance`).
     """
     depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid]
     key = hashlib.sha256(json.dumps(depends_on, default=str).encode()).hexdigest()[:12]
@@ -111,6 +112,8 @@ def _answers(run, table, examples_of, grid, jobs):
     examples = examples_of(run, FeatureSets(run))
     answers["seconds"]["features"] = time.monotonic() - started
     answers["true"] = [run.corpora.corpus.classes[song.label] for song in examples.test_songs]
+    parts = [*run.parts, ("frames", run.corpora.store.versions), ("MFCCs", mfcc_versions(run.corpora)),
+             (_svms_of(run), versions())]
     for name in names:
         if name in answers["rows"]:
             continue
@@ -120,12 +123,21 @@ def _answers(run, table, examples_of, grid, jobs):
         chosen = time.monotonic()
         songs = tqdm(examples.test_songs, desc=f"{name}, test songs", unit=" songs", disable=None)
         predicted = [str(vote(svm.predict(examples.of_song(song)[name]))) for song in songs]
-        answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "log": log}
+        answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "log": log, "parts": parts}
         for step, seconds in (("SVM training and choice", chosen - started), ("test", time.monotonic() - chosen)):
             answers["seconds"][step] = answers["seconds"].get(step, 0.0) + seconds
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(answers, allow_nan=False))
     return answers
+
+
+def _svms_of(run):
+    return f"SVMs, seed {run.seed}"
+
+
+def _parts(run, row):
+    """What a row of :func:`_answers` is made of; of one of before that was kept, nothing is known but the network."""
+    return row.get("parts", [*run.parts, (_svms_of(run), {})])
 
 
 def _check_songs(answers, judge, corpus):

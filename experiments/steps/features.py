@@ -9,7 +9,9 @@ from tqdm import tqdm
 from dbn.audio import load_audio
 from dbn.errors import DatasetError
 from dbn.features.mfcc import mfcc
-from dbn.system.files import release_pages, write_rows
+from dbn.system.files import atomic_path, release_pages, write_rows
+from dbn.system.versions import versions
+from experiments.steps.pipeline import read_json
 
 
 def feature_names(n_layers):
@@ -38,17 +40,28 @@ def mfcc_rows(corpora):
         Row i belongs to row i of ``corpora.store.frames``.
     """
     profile, store = corpora.profile, corpora.store
-    settings = mfcc_settings(profile)
-    key = hashlib.sha256(json.dumps([store.key, settings]).encode()).hexdigest()[:16]
-    path = corpora.out / "frames" / f"mfcc-{key}.npy"
+    settings, path = mfcc_settings(profile), _mfcc_path(corpora)
     if path.exists():
         return np.load(path, mmap_mode="r")
     paths = {track.name: track.path for track in corpora.corpus.tracks}
+    with atomic_path(path.with_suffix(".json")) as temporary:  # before the MFCCs: none of them is without it
+        temporary.write_text(json.dumps(versions()))
     with corpora.timed("mfcc"), parallel_config("loky", inner_max_num_threads=1):
         songs = Parallel(n_jobs=corpora.options.jobs, return_as="generator")(
             delayed(_song_mfcc)(paths[song.name], song.stop - song.start, settings) for song in store.songs)
         songs = tqdm(songs, desc="MFCCs", total=len(store.songs), unit=" songs", disable=None)
         return write_rows(path, len(store.frames), profile.n_mfcc, songs)
+
+
+def mfcc_versions(corpora):
+    """The versions that made the kept :func:`mfcc_rows`; an empty dict where they were not recorded."""
+    return read_json(_mfcc_path(corpora).with_suffix(".json"), {})
+
+
+def _mfcc_path(corpora):
+    """The file of the MFCCs; its name covers the frames and their settings."""
+    depends_on = [corpora.store.key, mfcc_settings(corpora.profile)]
+    return corpora.out / "frames" / f"mfcc-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.npy"
 
 
 def _song_mfcc(path, n_frames, settings):

@@ -10,6 +10,7 @@ from dbn.cli.options import add_options, checked_jobs
 from dbn.errors import DBNError
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
+from experiments.steps.results_folder import results_folder
 from experiments.steps.winner import OF_PROFILE, TAKEN, read_winner
 
 STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
@@ -52,8 +53,10 @@ def parse(description, argv=None, own_options=None):
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
     parser.add_argument("--repeats", type=int, default=1, help="seeds to run, from --seed on; their songs are pooled")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one a core")
-    parser.add_argument("--out", type=_path, help="where results go (default: results/<dataset>-<profile>)")
-    parser.add_argument("--split", help="class, artist, sturm, or a CSV file with the columns track,part "
+    parser.add_argument("--out", type=_path, help="where results go (default: results/synthetic-<profile>; of another "
+                                                  "corpus results/<dataset>-<root's name>-<its key>-<profile>)")
+    parser.add_argument("--split", help="class, artist, sturm (GTZAN's fault-filtered one; it fixes the songs, and the "
+                                        "paper's sizes are --profile paper), or a CSV file with the columns track,part "
                                         "(default: the profile's)")
     parser.add_argument("--from-sweep", action="store_true",
                         help="the network has the settings that won the search (sweep.json in --out), trained for as "
@@ -92,9 +95,9 @@ def _with_profile(options):
     if options.split:
         changes["split"] = options.split
     options.profile = replace(profile, **changes, training=replace(profile.training, **training))
-    if options.out is None:
-        options.out = Path("results") / f"{options.dataset}-{options.profile_name}"
     _check(options)
+    if options.out is None:
+        options.out = results_folder(options.dataset, options.root, options.profile_name)
     options.jobs = checked_jobs(options.jobs)
     options.winner = _take_winner(options, {*training, *changes}) if options.from_sweep else None
     return options
@@ -118,6 +121,9 @@ def _check(options):
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
         raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
+    if options.profile.split == "sturm" and options.dataset != "gtzan":
+        raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
+                       "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")

@@ -1,7 +1,8 @@
 """The steps that the tables share, each of them kept on disk and made only once.
 
-Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores) and, for each seed,
-``seed-<n>/`` with the split and one folder a trained network, named by all that it depends on.
+Under the output folder lie ``corpus/`` (the embedded corpus), ``frames/`` (frame stores, MFCCs, which songs are
+identical) and, for each seed, ``seed-<n>/`` with the split and one folder a trained network, named by all that it
+depends on.
 """
 import hashlib
 import json
@@ -16,6 +17,7 @@ from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio.frames import FrameSet, FrameStore
 from dbn.datasets import folder, gtzan, identical, splits, synthetic
+from dbn.datasets.corpus import corpus_key
 from dbn.errors import DatasetError
 from dbn.system.files import atomic_path
 from dbn.system.interrupts import ended_by_interrupt
@@ -23,6 +25,7 @@ from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
 from experiments.steps import winner
 from experiments.steps.options import STOPPED, search_command
+from experiments.steps.provenance import network_parts
 
 
 class Corpora:
@@ -53,6 +56,26 @@ class Corpora:
         with self.timed("corpus"):
             return synthetic.generate(self.out / "corpus", clips_per_genre=profile.clips_per_genre,
                                       seconds=profile.clip_seconds, seed=profile.corpus_seed, jobs=options.jobs)
+
+    @cached_property
+    def about(self):
+        """Which corpus it is, as every result says it: a dict of ``root``, ``key`` and ``labels``."""
+        root = self.out / "corpus" if self.options.dataset == "synthetic" else self.options.root
+        return {"root": str(root.resolve()), "key": corpus_key(self.corpus), "labels": "classes"}
+
+    @cached_property
+    def identical_pairs(self):
+        """See :func:`identical_pairs`."""
+        return identical_pairs(self.corpus.tracks, self.about["key"], self.out / "frames")
+
+    @property
+    def warnings(self):
+        """What a reader has to know of all seeds: list of str."""
+        profile, name = self.profile, self.options.profile_name
+        if profile.split != "sturm" or name == "paper":
+            return []
+        return [f"--split sturm with the profile {name}: networks of at most {profile.training.finetune_epochs} "
+                f"epochs, SVMs of {profile.svm_frames:,} frames; the paper's sizes are --profile paper"]
 
     @cached_property
     def frame_settings(self):
@@ -92,6 +115,27 @@ class _Timed:
             seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
             with atomic_path(self.path) as path:
                 path.write_text(json.dumps(seconds))
+
+
+def identical_pairs(tracks, key, folder):
+    """Names of tracks whose files hold the same bytes, looked for once a corpus: list of pairs.
+
+    Parameters
+    ----------
+    tracks : sequence of dbn.datasets.corpus.Track
+    key : str
+        Names the corpus.
+    folder : pathlib.Path
+        Where they are kept.
+    """
+    path = folder / f"identical-{key[:16]}.json"
+    pairs = read_json(path, None)
+    if pairs is None:
+        pairs = identical.identical_files(tracks)
+        folder.mkdir(exist_ok=True)
+        with atomic_path(path) as temporary:
+            temporary.write_text(json.dumps(pairs))
+    return pairs
 
 
 def read_json(path, default):
@@ -144,9 +188,14 @@ class Run:
         options = self.corpora.options
         if options.winner:
             winner.check_songs(options.out, search_command(options), split)
-        splits.warn_identical(split, identical.identical_files(tracks))
         splits.write_split(split, self.folder / "split.csv")
         return split
+
+    @property
+    def warnings(self):
+        """What a reader has to know of this seed: list of str."""
+        text = splits.identical_text(self.split, self.corpora.identical_pairs)
+        return [f"seed {self.seed}: {text}"] if text else []
 
     def songs(self, part, scaling=None):
         """The frames of one part of the split, ``"train"``, ``"valid"`` or ``"test"``: a FrameSet."""
@@ -169,11 +218,16 @@ class Run:
         if path.exists():
             return load_model(path)
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
-                 "split": self.profile.split}
+                 "corpus_key": self.corpora.about["key"], "split": self.profile.split}
         model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
                           data_key=self.network_folder.name, about=about)
         save_model(path, model)
         return model
+
+    @property
+    def parts(self):
+        """What the network is made of, see :func:`experiments.steps.provenance.made_with`."""
+        return network_parts(self.model, f"network, seed {self.seed}")
 
     @cached_property
     def test_predictions(self):
@@ -183,6 +237,12 @@ class Run:
     def n_songs(self):
         """Songs of each part that could be read: a dict."""
         return {part: self.songs(part).n_segments for part in ("train", "valid", "test")}
+
+
+def warn(corpora, runs):
+    """Say before hours of work what will stand in the result as well."""
+    for text in [*corpora.warnings, *(text for run in runs for text in run.warnings)]:
+        warnings.warn(text, stacklevel=2)
 
 
 def prepared_runs(options):
@@ -198,6 +258,7 @@ def prepared_runs(options):
     for run in runs:
         run.split  # a split that cannot be drawn is said before hours of training
     corpora.store  # made here, with all processes, not by each worker
+    warn(corpora, runs)
     if len(runs) == 1 and "ipykernel" not in sys.modules:  # in a notebook Ctrl-C must not end the kernel
         with ended_by_interrupt(STOPPED):
             runs[0].model

@@ -9,8 +9,10 @@ import numpy as np
 from joblib import cpu_count
 
 from dbn.system.files import atomic_path
+from dbn.system.versions import versions
 from experiments.steps.judging import judged_text
 from experiments.steps.options import command
+from experiments.steps.provenance import Origin, made_with
 
 SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
                   "not comparable with the paper's numbers.")
@@ -22,18 +24,39 @@ def range_text(values):
     return "–".join(f"{value:.4g}" for value in dict.fromkeys([values.min(), values.max()]))
 
 
-def table_result(table, options, corpora, runs, rows, seconds, versions):
-    """What the JSON of a table of genres holds: see :func:`result_of`."""
-    return result_of(table, options, runs[0].n_songs(), rows, seconds, versions, corpora.store.skipped)
+def table_result(table, options, corpora, runs, rows, seconds, parts):
+    """What the JSON of a table of genres holds: see :func:`result_of`; `parts` are what went into its rows."""
+    warnings = [*corpora.warnings, *(text for run in runs for text in run.warnings)]
+    origin = Origin(corpora.about, [("frames", corpora.store.versions), *parts], corpora.store.skipped, warnings)
+    return result_of(table, options, runs[0].n_songs(), rows, seconds, origin)
 
 
-def result_of(table, options, n_songs, rows, seconds, versions, skipped):
-    """What every table's JSON holds, a dict: its rows, all options, the songs, how, when and where it was made."""
+def result_of(table, options, n_songs, rows, seconds, origin):
+    """What every table's JSON holds: its rows, all options, the songs, how, when, where, of and by what it was made.
+
+    Parameters
+    ----------
+    table : str
+        Name of the script.
+    options : argparse.Namespace
+        See :func:`experiments.steps.options.parse`.
+    n_songs : dict of str to int
+        By part of the split.
+    rows : list of dict
+    seconds : dict of str to float
+        Of every step.
+    origin : experiments.steps.provenance.Origin
+        This process, which makes the result of the parts, is added to them.
+
+    Returns
+    -------
+    dict
+    """
     return {"table": table, "dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
             "repeats": options.repeats, "n_songs": n_songs, "rows": rows,
             "settings": asdict(options.profile), "winner_of_search": options.winner, "seconds": seconds,
-            "versions": versions,
-            "skipped": [{"file": file, "why": why} for file, why in skipped],
+            "made_with": made_with([*origin.parts, (table, versions())]), "corpus": origin.corpus,
+            "skipped": [{"file": file, "why": why} for file, why in origin.skipped], "warnings": origin.warnings,
             "command": command(table, options.argv),
             "made": datetime.now(timezone.utc).isoformat(timespec="seconds"), "machine": machine()}
 
@@ -112,13 +135,14 @@ def write_table(out, result, text):
     out : pathlib.Path
         The run's folder.
     result : dict
-        With the keys ``table``, ``dataset``, ``profile``, ``seed``, ``n_songs``, ``rows``,
-        ``settings``, ``seconds``, ``versions``, ``skipped``; see :func:`table_result`.
+        See :func:`result_of`.
     text : str
         The table in Markdown with its heading.
     """
     if result["dataset"] == "synthetic":
         text += f"\n\n{SYNTHETIC_NOTE}"
+    if result["warnings"]:
+        text += "\n\nWarnings:\n\n" + "\n".join(f"- {warning}" for warning in result["warnings"])
     if result["skipped"]:
         text += f"\n\nLeft out, {len(result['skipped'])} file(s):\n\n" + "\n".join(
             f"- {entry['file']}: {entry['why']}" for entry in result["skipped"])

@@ -10,14 +10,19 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from dbn.datasets import majorminer, synthetic
+from dbn.datasets.corpus import Track
 from dbn.errors import DBNError
 from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
-from dbn.system.files import atomic_path
+from dbn.system.files import atomic_path, file_stamp
+from dbn.system.versions import versions
 from dbn.trained.model import load_model
 from experiments.steps.options import parse
-from experiments.steps.pipeline import Corpora, Run
-from experiments.tagging.features import ROWS, Clips, clip_features
+from experiments.steps.pipeline import Corpora, Run, identical_pairs
+from experiments.steps.provenance import Origin
+from experiments.steps.reporting import result_of
+from experiments.tagging.features import MIM, ROWS, Clips, clip_features
 
+SVMS = "SVMs of the tags"  # what they are called among the parts of a result
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
 AT_LEAST = {"n_tagged_clips": 1, "min_players": 1, "n_tags": 1, "tag_folds": 2, "min_tagged_clips": 1}  # of a profile
 
@@ -51,11 +56,14 @@ class Experiment:
     results : dict of str to dbn.evaluation.autotag.TagResults
         For each of `ROWS`, on the same draws.
     network : dict
-        ``path``, and ``dataset`` and ``best_error`` (validation error of frames) of its training.
+        ``path``, and of its training ``dataset``, ``corpus_key`` (None where it was not kept) and ``best_error``
+        (validation error of frames).
     model : dbn.trained.model.Model
         The network itself.
     seconds : dict of str to float
         Of every step.
+    parts : list of (str, dict)
+        What the results are made of, see :mod:`experiments.steps.provenance`.
     """
 
     options: object
@@ -64,6 +72,7 @@ class Experiment:
     network: dict
     model: object
     seconds: dict
+    parts: list
 
 
 def run_experiment(options):
@@ -99,15 +108,53 @@ def run_experiment(options):
         corpus = tagged_corpus(options)
     with corpora.timed("tag_features"):
         clips = clip_features(corpus, model, options.profile, folder, options.jobs)
-    results, seconds = {}, 0.0
+    results, seconds, parts = {}, 0.0, []
     for name in ROWS:
-        results[name], taken = tag_results(name, clips, options, folder)
+        results[name], taken, of_row = tag_results(name, clips, options, folder)
         seconds += taken
+        parts += of_row
     network = {"path": str(path), "dataset": model.about.get("dataset", "unknown corpus"),
-               "best_error": model.about.get("best_error")}
+               "corpus_key": model.about.get("corpus_key"), "best_error": model.about.get("best_error")}
     steps = ("tagged", "tag_features")
     return Experiment(options, clips, results, network, model,
-                      {step: corpora.seconds()[step] for step in steps} | {"tag_svms": seconds})
+                      {step: corpora.seconds()[step] for step in steps} | {"tag_svms": seconds}, parts)
+
+
+def as_result(table, experiment, rows):
+    """What the JSON of this experiment's scripts holds, see :func:`experiments.steps.reporting.result_of`.
+
+    Beside that, ``left_out`` (tags that could not be evaluated), ``n_clips`` (listed, without audio, used, and of
+    these, of unknown artists), ``missing`` (ids of clips without audio) and ``network``.
+    """
+    options, clips = experiment.options, experiment.clips
+    corpus = clips.corpus
+    root = options.out / "tagged" if options.dataset == "synthetic" else options.root
+    lines = [(f"list of tags, line {line}", why) for line, why in corpus.skipped]
+    about = {"root": str(root.resolve()), "key": _corpus_key(corpus), "labels": "tags"}
+    result = result_of(table, options, {"tagged clips": len(clips.used)}, rows, experiment.seconds,
+                       Origin(about, experiment.parts, [*clips.skipped, *lines],
+                              _warnings(clips, about["key"], options.out / "tagging")))
+    return result | {"left_out": [{"tag": tag, "why": why} for tag, why in experiment.results[MIM].left_out],
+                     "n_clips": {"listed": len(corpus.clips), "without audio": len(corpus.missing),
+                                 "used": len(clips.used),
+                                 "of unknown artists": sum(not corpus.clips[i].artist for i in clips.used)},
+                     "missing": list(corpus.missing), "network": experiment.network}
+
+
+def _warnings(clips, key, folder):
+    """Which used clips are the same but not known to be by one artist, who keeps clips in one fold: list of str."""
+    artist = dict(zip([clips.corpus.clips[number].id for number in clips.used], tags_and_groups(clips)[1]))
+    tracks = [Track(clip.id, clip.path, "") for clip in clips.corpus.clips if clip.path]
+    found = [f"{one} = {other}" for one, other in identical_pairs(tracks, key, folder)
+             if {one, other} <= artist.keys() and (artist[one] != artist[other] or not artist[one])]
+    return [f"{len(found)} pair(s) of identical clips are not known to be by one artist and may be on two sides of a "
+            f"fold: {', '.join(found)}"] if found else []
+
+
+def _corpus_key(corpus):
+    """Names the clips and their tags, as :func:`dbn.datasets.corpus.corpus_key` names songs and their classes."""
+    clips = [(clip.id, clip.artist, clip.album, clip.path and file_stamp(clip.path)) for clip in corpus.clips]
+    return hashlib.sha256(json.dumps([clips, corpus.tags, corpus.matrix.tolist()]).encode()).hexdigest()
 
 
 def find_network(options, corpora):
@@ -117,7 +164,7 @@ def find_network(options, corpora):
     if options.dataset == "majorminer":
         raise DBNError("--model is missing: MajorMiner has no genres to train the network on. Train one first, such as "
                        "with\n  python -m experiments.table1 --dataset gtzan --root data/gtzan --profile paper\n"
-                       "and name the file that it leaves: --model results/gtzan-paper/seed-0/dbn-.../model.npz")
+                       "and name the file that it leaves: --model results/gtzan-.../seed-0/dbn-.../model.npz")
     run = Run(corpora, options.seed)
     return run.network_folder / "model.npz", run.model
 
@@ -155,6 +202,8 @@ def tag_results(name, clips, options, folder):
     results : dbn.evaluation.autotag.TagResults
     seconds : float
         That it took.
+    parts : list of (str, dict)
+        What they are made of.
     """
     profile, features = options.profile, clips.features[name]
     tags, groups = tags_and_groups(clips)
@@ -167,11 +216,13 @@ def tag_results(name, clips, options, folder):
         started = time.monotonic()
         results = evaluate_tags(features, tags, groups, names=clips.corpus.tags, jobs=options.jobs, **settings)
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(asdict(results) | {"seconds": time.monotonic() - started}, allow_nan=False))
+            kept = {"seconds": time.monotonic() - started, "parts": [*clips.parts, (SVMS, versions())]}
+            temporary.write_text(json.dumps(asdict(results) | kept, allow_nan=False))
     try:
         kept = json.loads(path.read_text())
         scores = tuple(TagScore(**score) for score in kept["scores"])
-        return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"]
+        parts = kept.get("parts", [*clips.parts, (SVMS, {})])
+        return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"], parts
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
 

@@ -16,10 +16,14 @@ from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
 from dbn.features.mim import temporal_features, timbral_features
 from dbn.system.files import atomic_path
+from dbn.system.versions import versions
 from experiments.steps.features import mfcc_settings
+from experiments.steps.provenance import network_parts
 
 # The rows of Table 4: the paper's two, and what its MIM features owe to which half, and windows of plain MFCCs.
 DBN, MIM, TIMBRAL, TEMPORAL, MFCCS = ROWS = ("DBN", "MIM", "MIM, timbral half", "MIM, temporal half", "MFCCs")
+
+FEATURES = "features of the clips"  # what they are called among the parts of a result
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Clips:
         ``(file, why)`` of audio that could not be used.
     key : str
         Stands for the clips, the network and all settings of the features.
+    parts : list of (str, dict)
+        What the features are made of, see :mod:`experiments.steps.provenance`.
     """
 
     corpus: TagCorpus
@@ -45,6 +51,7 @@ class Clips:
     features: dict
     skipped: list
     key: str
+    parts: list
 
 
 def clip_features(corpus, model, profile, folder, jobs=1):
@@ -80,13 +87,14 @@ def clip_features(corpus, model, profile, folder, jobs=1):
     key = _key(files, model, profile)
     path = folder / f"features-{key}.npz"
     if not path.exists():
-        _write(path, _of_all(files, model, profile, jobs))
-    features, reasons = _read(path)
+        _write(path, _of_all(files, model, profile, jobs), [*network_parts(model, "network"), (FEATURES, versions())])
+    features, reasons, parts = _read(path)
+    parts = parts or [*network_parts(model, "network"), (FEATURES, {})]
     skipped = [(str(file), why) for file, why in zip(files, reasons) if why]
     if not features:
         raise DBNError(f"none of the {len(files)} audio files can be used; the first: {': '.join(skipped[0])}")
     used = np.array([number for number, why in zip(there, reasons) if not why])
-    return Clips(corpus, used, features, skipped, key)
+    return Clips(corpus, used, features, skipped, key, parts)
 
 
 def features_of(file, model, profile):
@@ -149,10 +157,12 @@ def _key(files, model, profile):
     return key.hexdigest()[:16]
 
 
-def _write(path, of_files):
-    """Keep the features one after another, their numbers of windows, and the reasons ("" where there are features)."""
+def _write(path, of_files, parts):
+    """Keep the features one after another, their numbers of windows, the reasons ("" where there are features), and
+    the parts, as JSON."""
     good = [features for features in of_files if isinstance(features, dict)]
-    arrays = {"reasons": np.array(["" if isinstance(features, dict) else features for features in of_files])}
+    arrays = {"reasons": np.array(["" if isinstance(features, dict) else features for features in of_files]),
+              "parts": np.array(json.dumps(parts))}
     for name in ROWS if good else ():
         arrays[name] = np.concatenate([features[name] for features in good])
         arrays[f"{name}, windows"] = np.array([len(features[name]) for features in good])
@@ -161,12 +171,13 @@ def _write(path, of_files):
 
 
 def _read(path):
-    """What :func:`_write` kept: dict of lists of features, list of reasons."""
+    """What :func:`_write` kept: dict of lists of features, list of reasons, and the parts, None if it kept none."""
     try:
         with np.load(path) as arrays:
             reasons = arrays["reasons"].tolist()
             features = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}, windows"])[:-1])
                         for name in ROWS if name in arrays}
+            parts = json.loads(arrays["parts"].item()) if "parts" in arrays else None
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
-    return features, reasons
+    return features, reasons, parts

@@ -6,8 +6,8 @@ import numpy as np
 
 from dbn.errors import ModelFileError
 from dbn.evaluation.autotag import train_tags
+from dbn.system.versions import versions
 from dbn.trained.tagger import Tagger, TagMeasure, load_tagger, save_tagger, shared_windows
-from dbn.training.fit import versions
 from experiments.tagging.experiment import svm_grid, tags_and_groups
 from experiments.tagging.features import DBN
 

@@ -239,8 +239,8 @@ def test_figure_1_and_2_end_to_end(smoke_run, monkeypatch):
         assert (smoke_run / f"{name}.pdf").read_bytes().startswith(b"%PDF")
     assert "synthetic" in headings[0]
     result = json.loads((smoke_run / "figure2.json").read_text())
-    assert {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions",
-            "skipped"} <= set(result)
+    assert {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with",
+            "corpus", "skipped", "warnings"} <= set(result)
     assert result["table"] == "figure2" and result["n_frames"] == 100
     markdown = (smoke_run / "figure2.md").read_text()
     for row in result["rows"]:

@@ -3,124 +3,28 @@ import base64
 import json
 import re
 import shlex
-import struct
 import subprocess
 import sys
-import zlib
-from html.parser import HTMLParser
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import small_report
 from dbn.errors import DBNError
 from experiments import report
 from experiments.page.content import RESULTS
 from experiments.page.elements import element, picture
 from experiments.steps.reporting import SYNTHETIC_NOTE
+from small_report import CLIPS, HOSTILE, PNG, ROWS, SONGS, TABLE1, Page, accuracies, table
 
 REPOSITORY = Path(__file__).parents[2]
-
-
-def _chunk(kind, data):
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-# six grey dots in two rows, written from the PNG specification
-PNG = (b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", struct.pack(">IIBBBBB", 3, 2, 8, 0, 0, 0, 0))
-       + _chunk(b"IDAT", zlib.compress(b"\0\x10\x20\x30\0\x40\x50\x60")) + _chunk(b"IEND", b""))
-VOID = {"meta", "img", "br", "hr", "link", "input"}
-HOSTILE = "<script>alert('x')</script>&amp;\"'"
-
-
-class Page(HTMLParser):
-    """The tables (lists of rows of cell texts), tags with their attributes and text; unbalanced tags fail."""
-
-    def __init__(self, path):
-        super().__init__(convert_charrefs=True)
-        self.source = path.read_text(encoding="utf-8")
-        self.open, self.tags, self.tables, self.text, self.ids = [], [], [], "", []
-        self.feed(self.source)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append((tag, attributes))
-        self.ids += [attributes["id"]] if "id" in attributes else []
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in ("th", "td"):
-            self.tables[-1][-1].append("")
-
-    def handle_endtag(self, tag):
-        assert self.open and self.open.pop() == tag
-
-    def handle_data(self, data):
-        if "style" in self.open:
-            return
-        self.text += data
-        if "td" in self.open or "th" in self.open:
-            self.tables[-1][-1][-1] += data
-
-    def row(self, name, column="ours"):
-        """Cells of the row with this name, by column, of the first table that has such a column."""
-        for header, *rows in self.tables:
-            for cells in rows:
-                if cells[0] == name and column in header:
-                    return dict(zip(header, cells))
-        raise AssertionError(f"no row {name} with {column}")
-
-    def of(self, tag):
-        return [attributes for name, attributes in self.tags if name == tag]
-
-
-def table(name, rows, dataset="gtzan", **changes):
-    """What a script writes, made up."""
-    arguments = f"--dataset {dataset} --root 'my music' --profile paper --seed 3 --repeats 2 --n-mfcc 13"
-    return {"table": name, "dataset": dataset, "profile": "paper", "seed": 3, "repeats": 2,
-            "n_songs": {"train": 500, "valid": 200, "test": 299}, "rows": rows,
-            "settings": {"window": None, "n_mfcc": 13, "f_max": 11025.0, "frame_C": [1.0, 10.0], "split": "class",
-                         "training": {"batch_size": 20, "patience": None, "hidden_layers_sizes": [50, 50, 50]}},
-            "seconds": {"frames": 61.0, f"{name} step": 7323.0}, "versions": {"python": "3.11.7", "pytensor": "3.0.7"},
-            "skipped": [{"file": "jazz.00054.wav", "why": "damaged"}],
-            "command": f"python -m experiments.{name} {arguments}", "made": "2026-11-22T18:24:46+00:00",
-            "machine": {"cpu": "A CPU", "cores": 7, "system": "Linux"}} | changes
-
-
-def accuracies(names):
-    return [{"name": name, "accuracy": 0.41237 + i / 100, "ci95": [0.35149 + i / 100, 0.47881 + i / 100],
-             "ci95_method": "bootstrap over songs", "n_test": 598, "n_songs": 510,
-             "paper": 0.63 + i / 100, "p_vs_mfcc": 0.0123 * i or None, "p_vs_mfcc_holm": 0.0321 * i or None,
-             "p_vs_mfcc_method": "sign flips over songs", "p_resampled_t": 0.0456 * i or None,
-             "accuracies": [0.40191, 0.42283],
-             "recall": {"blues": 0.123 + i / 10, HOSTILE: 0.456}, "C": [1.0, 10.0], "gamma": [0.05, 0.00075]}
-            for i, name in enumerate(names)]
-
-
-TABLE1 = [{"name": "Number of hidden layers", "value": 3, "paper": 3},
-          {"name": "Units per layer", "value": "50", "paper": 50},
-          {"name": "Classification accuracy", "accuracy": 0.70117, "ci95": [0.6512, 0.7449], "n_test": 598,
-           "n_songs": 510, "paper": 0.737},
-          {"name": "Training frames", "value": 645500.0, "paper": None},
-          {"name": "Frames a second", "value": None, "paper": None}]
-ROWS = ["MFCCs", "Layer 1", "Layer 2", "Layer 3", "All Layers"]
 
 
 @pytest.fixture
 def write(tmp_path):
     """Writes results into a folder and gives the page made of it."""
-    def write(*results, pictures=()):
-        for result in results:
-            (tmp_path / f"{result['table']}.json").write_text(json.dumps(result))
-        for name in pictures:
-            (tmp_path / name).write_bytes(PNG)
-        report.main(["--out", str(tmp_path)])
-        return Page(tmp_path / "report.html")
-    return write
+    return partial(small_report.write, tmp_path)
 
 
 SEARCH = table("sweep", [{"rank": 1, "point": 17}], winner={"point": 17},
@@ -129,9 +33,12 @@ SEARCH = table("sweep", [{"rank": 1, "point": 17}], winner={"point": 17},
 
 def everything():
     figure2 = [{"name": "MFCCs", "dimensions": 20, "neighbour_share_space": 0.48712}]
-    return [table("table1", TABLE1), table("table2", accuracies(ROWS)), table("table3", accuracies(ROWS)),
-            table("figure2", figure2), SEARCH,
-            table("table4", [{"name": "DBN", "accuracy": 0.7311, "standard_error": 0.0213, "paper": 0.73}])]
+    figure3 = [{"name": "rap", "clips": 41, "DBN": [0.81234, 0.0123], "MIM": [0.7, 0.0]}]
+    return [table("figure1", [{"name": "Hidden layer 1", "units": 50, "kind": "binary units"}]),
+            table("table1", TABLE1), table("table2", accuracies(ROWS)), table("table3", accuracies(ROWS)),
+            table("figure2", figure2), SEARCH, table("figure3", figure3, corpus=CLIPS),
+            table("table4", [{"name": "DBN", "accuracy": 0.7311, "standard_error": 0.0213, "paper": 0.73}],
+                  corpus=CLIPS)]
 
 
 ALL_PICTURES = [name for entry in RESULTS for name, _ in entry.pictures]
@@ -185,6 +92,8 @@ def test_numbers_are_those_of_the_results(write):
     assert page.row("MFCCs", "dimensions")["neighbours, original space"] == "0.487"
     assert page.row("best", "frame error")["pretrain_lr"] == "0.0123"
     assert page.row("DBN")["standard error"] == "0.021"
+    assert page.row("rap", "clips")["DBN, its standard error"] == "0.812, 0.012"
+    assert page.row("Hidden layer 1", "units")["units"] == "50"
 
 
 def test_how_numbers_are_judged_stands_under_the_table(write):
@@ -213,11 +122,11 @@ def test_accuracy_marks(write):
 def test_facts_settings_times_and_files(write):
     page = write(*everything())
     for fact in ("GTZAN", "500 training, 200 validation, 299 test", "3 to 4; what is no accuracy",
-                 "2026-11-22 18:24 UTC", "A CPU, 7 cores, Linux", "python 3.11.7, pytensor 3.0.7", "jazz.00054.wav",
+                 "2026-11-22 18:24 UTC", "A CPU, 7 cores, Linux", "python 3.11.7; pytensor 3.0.7", "jazz.00054.wav",
                  "damaged", "make setup"):
         assert fact in page.text
-    # six steps of 7,323 s and a shared one of 61 s
-    assert f"{(6 * 7323 + 61) // 3600} h 13 min for one seed" in page.text
+    # eight steps of 7,323 s and a shared one of 61 s
+    assert f"{(8 * 7323 + 61) // 3600} h 17 min for one seed" in page.text
     assert page.row("table2 step", "Table 2")["Table 2"] == "2 h 2 min"
     assert re.search(r"hidden_layers_sizes\s*50,50,50", page.text) and re.search(r"f_max\s*11025", page.text)
     assert page.text.count("jazz.00054.wav") == 1
@@ -256,9 +165,10 @@ def test_one_file_for_everything(write, tmp_path):
 
 
 def test_synthetic_is_said_where_it_is(write):
-    page = write(table("table1", TABLE1, dataset="synthetic"), table("table2", accuracies(ROWS)))
+    tags = table("table4", [{"name": "DBN", "accuracy": 0.7}], dataset="majorminer", corpus=CLIPS)
+    page = write(table("table1", TABLE1, dataset="synthetic"), tags)
     assert SYNTHETIC_NOTE in page.text.split("How to read")[0]
-    assert [tag.get("class") for tag in page.of("span")].count("badge") == 1  # of Table 1, not of Table 2
+    assert [tag.get("class") for tag in page.of("span")].count("badge") == 1  # of Table 1, not of Table 4
 
 
 def test_music_is_not_called_synthetic(write):
@@ -268,8 +178,9 @@ def test_music_is_not_called_synthetic(write):
 def test_hostile_names(write):
     skipped = [{"file": HOSTILE, "why": "\udcff is no text, " + HOSTILE}]
     command = f"python -m experiments.table1 --root {shlex.quote(HOSTILE)}"
-    page = write(table("table1", TABLE1, skipped=skipped, versions={HOSTILE: HOSTILE}, dataset=HOSTILE,
-                       settings={HOSTILE: HOSTILE}, command=command),
+    page = write(table("table1", TABLE1, skipped=skipped, made_with={HOSTILE: {HOSTILE: [HOSTILE]}}, dataset=HOSTILE,
+                       settings={HOSTILE: HOSTILE}, command=command, warnings=[HOSTILE],
+                       corpus=SONGS | {"root": HOSTILE}),
                  table("table2", accuracies([HOSTILE])), table(f"of {HOSTILE.replace('/', '')}", accuracies(["row"])))
     assert "script" not in {tag for tag, _ in page.tags}
     assert page.row(HOSTILE)["ours"].startswith("0.412")
@@ -281,7 +192,8 @@ def test_hostile_names(write):
 def test_tables_and_values_that_nobody_foresaw(write):
     rows = [{"name": "x", "value": float("nan"), "paper": "not given", "new": {"deep": [1, {"er": 2}]}, "zero": 0},
             {"value": True, "zero": 0, "list": [], "accuracy": 0.5, "ci95": None, "paper": None}, {}]
-    page = write({"table": "table9", "rows": rows}, table("table1", TABLE1), pictures=["table9-picture.png"])
+    page = write({"table": "table9", "rows": rows, "corpus": SONGS}, table("table1", TABLE1),
+                 pictures=["table9-picture.png"])
     assert "table9" in page.text and (page.row("x")["paper"], page.row("x")["zero"]) == ("not given", "0")
     assert len(page.of("img")) == 1
 

@@ -25,7 +25,8 @@ from experiments.tagging import features as tag_features
 from experiments.tagging import keep as tagger
 from experiments.tagging.features import ROWS
 
-KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
+KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with", "corpus",
+        "skipped", "warnings"}
 # 48 clips of 1.5 s, more clips an artist than tags need
 SMALL = ["--n-tagged-clips", "48", "--tagged-seconds", "1.5", "--window-seconds", "0.8", "--window-hop", "0.4",
          "--min-tagged-clips", "5"]
@@ -227,7 +228,7 @@ def test_majorminer_with_bad_clips(made, root, model_path, tmp_path, capsys):
     result = read(tmp_path / "out")
     (skipped,) = result["skipped"]
     assert Path(skipped["file"]).name == "tagged-00000.wav"
-    assert result["missing"] == ["tagged-00001"]
+    assert result["missing"] == ["tagged-00001"] and result["warnings"] == []
     assert result["n_clips"] == {"listed": 48, "without audio": 1, "used": 46, "of unknown artists": 0}
     assert result["dataset"] == "majorminer"
     assert result["network"]["path"] == str(model_path) and result["network"]["dataset"] == "synthetic"
@@ -242,10 +243,16 @@ def test_three_columns_without_artists(root, model_path, tmp_path, capsys):
     lines = [line.split("\t") for line in (root / "clips.tsv").read_text().splitlines()]
     (tmp_path / "root" / "clips.tsv").write_text("".join(f"{tag}\t{count}\tsome/where/{clip}.mp3\n"
                                                          for clip, *_, tag, count in lines))
+    audio = tmp_path / "root" / "audio"
+    for other in ("tagged-00001.wav", "tagged-00003.wav"):  # the first was without audio
+        shutil.copy(audio / "tagged-00002.wav", audio / other)
     table4.main(arguments(tmp_path / "out", "--dataset", "majorminer", "--root", str(tmp_path / "root"), "--model",
                           str(model_path)))
-    n_clips = read(tmp_path / "out")["n_clips"]
-    assert n_clips["used"] == n_clips["of unknown artists"] == 46
+    result = read(tmp_path / "out")
+    assert result["n_clips"]["used"] == result["n_clips"]["of unknown artists"] == 47
+    warning, = result["warnings"]
+    assert warning.startswith("3 pair(s) of identical clips are not known to be by one artist")
+    assert all(warning.count(f"tagged-0000{number}.mp3") == 2 for number in (1, 2, 3))
     assert "folds by clip" in (printed := capsys.readouterr().out) and "a bootstrap over clips" in printed
 
 

@@ -19,7 +19,8 @@ from dbn.trained.model import load_model
 from experiments import paper, table1, table2, table3
 
 REPOSITORY = Path(__file__).parents[2]
-KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "versions", "skipped"}
+KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with", "corpus",
+        "skipped", "warnings"}
 
 
 def script(name, *arguments, **options):

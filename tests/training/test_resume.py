@@ -16,6 +16,7 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DivergedError, TrainingError
 from dbn.system.files import sole_writer
+from dbn.system.versions import versions
 from dbn.training.loops import train
 from dbn.training.state import SAMPLED_FRAMES, RunState, fingerprint
 from small_network import N_OUTS, replace_compiled, settings, training_sets
@@ -163,6 +164,27 @@ def test_pauses_change_nothing(quick, tmp_path, pauses):
             assert errors == [record["valid_error"] for record in expected.history[6:6 + reached]]
     assert_same(run(tmp_path, max_epoch=6), expected)
     assert_same(run(tmp_path), expected)
+
+
+def test_a_run_that_other_versions_went_on_with_names_both(quick, monkeypatch, tmp_path):
+    now = versions()
+    assert run(tmp_path, max_epoch=2).versions == now
+    monkeypatch.setattr("dbn.system.versions._versions", lambda: now | {"numpy": "another"})
+    expected = now | {"numpy": [now["numpy"], "another"]}
+    assert run(tmp_path).versions == expected and run(tmp_path).versions == expected
+    assert run().versions == now | {"numpy": "another"}
+
+
+def test_a_checkpoint_of_before_versions_were_kept_is_gone_on_with(quick, tmp_path):
+    run(tmp_path, max_epoch=2)
+    path = tmp_path / "checkpoint.npz"
+    with np.load(path) as arrays:
+        kept = dict(arrays)
+    state = json.loads(kept["state"].item())
+    np.savez(path, **kept | {"state": np.array(json.dumps(without(state, "versions")))})
+    result = run(tmp_path)
+    assert_same(result, run())
+    assert result.versions == {name: ["not recorded", version] for name, version in versions().items()}
 
 
 def test_a_run_that_ends_before_its_pause_is_not_paused(quick, monkeypatch, tmp_path):
@@ -357,7 +379,8 @@ def test_foreign_files_are_refused(quick, tmp_path):
     refused()
     np.savez(path, weights=np.zeros(3))
     refused()
-    for text in ("[1]", "null", "{", json.dumps(without(state, "fingerprint")), json.dumps(without(state, "stage"))):
+    for text in ("[1]", "null", "{", json.dumps(without(state, "fingerprint")), json.dumps(without(state, "stage")),
+                 json.dumps(state | {"versions": 3})):
         np.savez(path, state=np.array(text))
         refused()
     np.savez(path, state=np.array(json.dumps(state | {"format": 99})))

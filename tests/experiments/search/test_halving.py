@@ -59,7 +59,8 @@ class Trainer:
         stopped = ("patience" if self.patience.get(name) == last else "epochs" if last == EPOCHS else "paused")
         param = SimpleNamespace(get_value=lambda: np.full(3, last))
         return SimpleNamespace(dbn=SimpleNamespace(params=[param]), history=history[:last], best_error=min(errors),
-                               best_epoch=errors.index(min(errors)) + 1, stopped=stopped)
+                               best_epoch=errors.index(min(errors)) + 1, stopped=stopped,
+                               versions={"numpy": ["2.2", "2.3"]})
 
 
 @pytest.fixture
@@ -251,6 +252,10 @@ def test_a_checkpoint_that_cannot_be_used_is_made_anew(trainer, tmp_path, monkey
     monkeypatch.setattr(train_points, "train", refuse)
     assert start(tmp_path / "damaged") == expected
     assert "not a readable checkpoint; point-002 is trained again" in capsys.readouterr().err
+
+
+def test_records_name_the_versions_of_the_training(trainer, tmp_path):
+    assert all(record["versions"] == {"numpy": ["2.2", "2.3"]} for record in start(tmp_path).values())
 
 
 def test_what_is_wrong_with_all_points_ends_the_search(trainer, tmp_path):

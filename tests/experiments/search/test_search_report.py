@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from dbn.errors import DBNError
+from dbn.system.versions import versions
 from dbn.trained.model import load_model
 from dbn.training.settings import TrainingSettings
 from experiments import figure1, report, sweep, table1, table2, table4
@@ -36,7 +37,7 @@ def record(point, errors=(), status="finished", seconds=3.0, best=True, **change
             "error": "the cost is no longer a number" if status == "diverged" else None,
             "best_error": min(errors) if has_best else None,
             "best_epoch": int(np.argmin(errors)) + 1 if has_best else None, "history": history, "seconds": seconds,
-            "versions": {}, "n_parameters": 26_000 if has_best else None}
+            "versions": {"numpy": "2.4"}, "n_parameters": 26_000 if has_best else None}
 
 
 def diverged(point, **changes):
@@ -170,6 +171,17 @@ def test_everything_is_written(out, capsys):
     report.main(smoke(out))
     page = (out / "report.html").read_text()
     assert "the paper's setting (rank 3 of 4)" in page and page.count("data:image/png") == 2
+
+
+def test_the_corpus_and_the_versions_of_the_points_stand_in_the_result(out):
+    points = [entry | {"versions": {"numpy": "2.3" if number == 3 else "2.2"}} for number, entry in enumerate(POINTS)]
+    write_records(out, points, record("paper", [0.44]))
+    result = write_report(out)
+    assert result["corpus"] == Corpora(parse("", smoke(out))).about and result["warnings"] == []
+    now = versions()["numpy"]
+    assert result["made_with"]["numpy"] == {now: ["frames", "sweep"], "2.2": ["points"], "2.3": ["points"],
+                                            "2.4": ["points"]}
+    assert result["made_with"]["blas"] == {versions()["blas"]: ["frames", "sweep"], "not recorded": ["points"]}
 
 
 @pytest.mark.parametrize("points, paper", [([diverged(0), diverged(1, finetune_lr=0.5)], diverged("paper")),
