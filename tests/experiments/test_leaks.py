@@ -7,12 +7,14 @@ import csv
 import hashlib
 import json
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+from matplotlib.figure import Figure
 from sklearn.svm import SVC
 
 from dbn.cli.parser import main as dbn_command
@@ -102,16 +104,19 @@ def digest(*arrays):
     return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
 
 
-def spied(monkeypatch):
-    """A list that gets C, gamma and a digest of the training examples of every SVM."""
+@contextmanager
+def spied():
+    """A list that gets C, gamma and a digest of the training examples of every SVM; no pictures, which take long."""
     fits, fit = [], RBFSVM.fit
 
     def noted(self, x, y):
         fits.append((self.C, self.gamma, digest(x, y)))
         return fit(self, x, y)
 
-    monkeypatch.setattr(RBFSVM, "fit", noted)
-    return fits
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(RBFSVM, "fit", noted)
+        monkeypatch.setattr(Figure, "savefig", lambda self, path, **_: Path(path).touch())
+        yield fits
 
 
 def everything(folder, garbled):
@@ -120,12 +125,11 @@ def everything(folder, garbled):
     write_songs(root, garbled)
     argv = ["--profile", "smoke", "--jobs", "1", "--dataset", "folder", "--root", str(root), "--split",
             str(folder / "split.csv"), "--out", str(out), *SIZES, *TABLES]
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        fits = spied(monkeypatch)
+    options = parse("", [*argv, *SEARCH], sweep.OWN_OPTIONS)
+    with spied() as fits:
         for table in (table1, table2, table3):
             table.main(argv)
-    options = parse("", [*argv, *SEARCH], sweep.OWN_OPTIONS)
-    sweep_report.write(options, sweep.search(options, SPACE))
+        sweep_report.write(options, sweep.search(options, SPACE))
     assert dbn_command(["train", str(root), "-o", str(folder / "model.npz"), "--labels", str(folder / "labels.csv"),
                         "--jobs", "1", "--pretrain-epochs", "1", *SIZES]) == 0
     return SimpleNamespace(folder=folder, out=out, fits=fits)
@@ -148,8 +152,7 @@ def tagged(clean, tmp_path_factory):
     for kind in (False, True):
         folder = tmp_path_factory.mktemp("tagged")
         write_clips(folder / "clips", garbled=kind)
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            fits = spied(monkeypatch)
+        with spied() as fits:
             table4.main(["--profile", "smoke", "--jobs", "1", "--dataset", "majorminer", "--root",
                          str(folder / "clips"), "--model", str(model), "--out", str(folder / "out"), *TAGGING])
         found.append(SimpleNamespace(fits=fits, result=read(folder / "out" / "table4.json"), clips=folder / "clips"))
