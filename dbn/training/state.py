@@ -1,5 +1,6 @@
 """The state of a training run on disk: what a killed run goes on from."""
 import hashlib
+import io
 import json
 import tempfile
 import time
@@ -164,8 +165,10 @@ class RunState:
         history = self.directory / "history.jsonl"
         with disk_errors(history), atomic_path(history) as path:
             path.write_text("".join(json.dumps(record) + "\n" for record in self.history))
+        archive = io.BytesIO()  # as NumPy before 2.2 complains about a full disk once more, where nobody can catch it
+        np.savez(archive, state=np.array(json.dumps(state)), **arrays)
         with disk_errors(self.path), atomic_path(self.path) as path:
-            np.savez(path, state=np.array(json.dumps(state)), **arrays)
+            path.write_bytes(archive.getbuffer())
 
     def _load(self):
         advice = "delete the file to train from the beginning"
