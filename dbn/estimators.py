@@ -32,7 +32,7 @@ from dbn.training.settings import TrainingSettings
 from dbn.training.state import RunState
 
 SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "finetune_lr",
-            "finetune_epochs", "batch_size", "patience", "patience_increase", "improvement_threshold")
+            "finetune_epochs", "batch_size", "patience")
 
 
 class _DBNEstimator(BaseEstimator):
@@ -40,8 +40,7 @@ class _DBNEstimator(BaseEstimator):
 
     def __init__(self, hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax", scaling="minmax",
                  pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474, batch_size=20,
-                 patience=None, patience_increase=2.0, improvement_threshold=0.995, validation_fraction=0.2,
-                 warm_start=False, random_state=None, verbose=False):
+                 patience=75, validation_fraction=0.2, warm_start=False, random_state=None, verbose=False):
         self.hidden_layers_sizes = hidden_layers_sizes
         self.visible = visible
         self.output = output
@@ -53,8 +52,6 @@ class _DBNEstimator(BaseEstimator):
         self.finetune_epochs = finetune_epochs
         self.batch_size = batch_size
         self.patience = patience
-        self.patience_increase = patience_increase
-        self.improvement_threshold = improvement_threshold
         self.validation_fraction = validation_fraction
         self.warm_start = warm_start
         self.random_state = random_state
@@ -188,7 +185,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     Parameters
     ----------
     hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, finetune_lr, finetune_epochs, batch_size, \
-    patience, patience_increase, improvement_threshold
+    patience
         See :class:`dbn.training.settings.TrainingSettings`; the defaults are the paper's.
     scaling : {"minmax", "max", "standardize", "log", "none"}
         What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
@@ -323,11 +320,10 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
 
     def __init__(self, layers="all", hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax",
                  scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474,
-                 batch_size=20, patience=None, patience_increase=2.0, improvement_threshold=0.995,
-                 validation_fraction=0.2, warm_start=False, random_state=None, verbose=False):
+                 batch_size=20, patience=75, validation_fraction=0.2, warm_start=False, random_state=None,
+                 verbose=False):
         super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, finetune_lr,
-                         finetune_epochs, batch_size, patience, patience_increase, improvement_threshold,
-                         validation_fraction, warm_start, random_state, verbose)
+                         finetune_epochs, batch_size, patience, validation_fraction, warm_start, random_state, verbose)
         self.layers = layers
 
     def __sklearn_tags__(self):

@@ -131,7 +131,7 @@ PROFILES = {
     "demo": Profile(
         clips_per_genre=40, clip_seconds=20.0, svm_frames=4_000, n_tagged_clips=600,
         sweep_epochs=27, sweep_frames=15_000, sweep_valid_frames=7_500, sweep_halving=3,
-        training=TrainingSettings(finetune_epochs=100)),
+        training=TrainingSettings(finetune_epochs=40)),
 
     # The chosen model of Table 1 on 1,000 clips of 30 s: 646,000 training frames.
     "paper": Profile(training=TrainingSettings(finetune_epochs=474)),

@@ -73,7 +73,7 @@ def table(name, rows, dataset="gtzan", **changes):
     return {"table": name, "dataset": dataset, "profile": "paper", "seed": 3, "repeats": 2,
             "n_songs": {"train": 500, "valid": 200, "test": 299}, "rows": rows,
             "settings": {"window": None, "n_mfcc": 13, "f_max": 11025.0, "frame_C": [1.0, 10.0], "split": "class",
-                         "training": {"batch_size": 20, "patience": None, "hidden_layers_sizes": [50, 50, 50]}},
+                         "training": {"batch_size": 20, "patience": 75, "hidden_layers_sizes": [50, 50, 50]}},
             "seconds": {"frames": 61.0, f"{name} step": 7323.0},
             "made_with": {"python": "3.11.7", "pytensor": "3.0.7"}, "corpus": dict(SONGS),
             "skipped": [{"file": "jazz.00054.wav", "why": "damaged"}], "warnings": [],

@@ -27,12 +27,8 @@ class TrainingSettings:
         Gibbs steps of contrastive divergence.
     batch_size : int
         Frames of a minibatch.
-    patience : int or None
-        Minibatches that fine-tuning makes at the least; None stands for ten epochs (the tutorial's four end some
-        runs on the plateau that they begin with).
-    patience_increase, improvement_threshold : float
-        When the validation error falls below `improvement_threshold` times the best so far, the patience becomes
-        `patience_increase` times the minibatches made until then, if that is more.
+    patience : int
+        Fine-tuning ends after this many epochs in a row without a lower validation error.
     shard_frames : int
         The most frames held in memory at a time, 0.4 GB of the paper's; more are trained on in turns.
     seed : int
@@ -48,9 +44,7 @@ class TrainingSettings:
     finetune_lr: float = 0.1
     finetune_epochs: int = 474
     batch_size: int = 20
-    patience: int | None = None
-    patience_increase: float = 2.0
-    improvement_threshold: float = 0.995
+    patience: int = 75
     shard_frames: int = 200_000
     seed: int = 0
 
@@ -65,12 +59,10 @@ class TrainingSettings:
         for name, least in (("pretrain_epochs", 0), ("finetune_epochs", 0), ("k", 1), ("batch_size", 1),
                             ("shard_frames", 1), ("seed", 0), ("patience", 1)):
             value = getattr(self, name)
-            if name == "patience" and value is None:
-                continue
             if not (_is_integer(value) and value >= least):
                 raise TrainingError(f"{name} is {value!r}: give an integer of at least {least}")
             plain[name] = int(value)
-        for name in ("pretrain_lr", "finetune_lr", "patience_increase", "improvement_threshold"):
+        for name in ("pretrain_lr", "finetune_lr"):
             value = getattr(self, name)
             if not (isinstance(value, Real) and 0 < value < np.inf):
                 raise TrainingError(f"{name} is {value!r}: give a positive number")

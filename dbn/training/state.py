@@ -14,7 +14,7 @@ from dbn.errors import TrainingError
 from dbn.system.files import atomic_path, disk_errors, sole_writer
 from dbn.system.versions import joined, versions
 
-FORMAT = 2
+FORMAT = 3
 SECONDS_BETWEEN_SAVES = 5.0
 SAMPLED_FRAMES = 4096  # of a set, for the fingerprint: to read all of 645,000 would take seconds
 
@@ -105,7 +105,7 @@ class RunState:
     values, best_values : list of arrays
         Parameters after the last epoch, and those with the best validation error so far.
     numbers : dict
-        What else the loops need to know: best error, patience, why training stopped.
+        What else the loops need to know: best error and its epoch, why training stopped.
     history : list of dict
         One record an epoch, its ``seconds`` being the time since the one before, over all starts of the run.
     versions : dict

@@ -127,7 +127,6 @@ def deviations(result):
     unknown = defaultdict(lambda: "unknown")
     settings = unknown | result.get("settings", {})
     training = unknown | result.get("settings", {}).get("training", {})
-    patience = training["patience"] or "ten epochs of"
     return [
         ("Data set", "The paper's is GTZAN, 1,000 clips of 30 s; here "
                      f"{DATASETS.get(result.get('dataset'), 'another')}."),
@@ -137,9 +136,9 @@ def deviations(result):
                    f"{settings['window'] or 'rectangular'}. A frame starts every {settings['hop_length']} samples."),
         ("Input scaling", f"Not stated; ours: “{settings['scaling']}”, fitted on the training songs alone, with "
                           f"{training['visible']} visible units."),
-        ("Training", "Minibatch, initial weights and patience are not stated; ours: minibatches of "
-                     f"{training['batch_size']}, the weights of the deeplearning.net tutorials, at least "
-                     f"{patience} minibatches."),
+        ("Training", "Minibatch, initial weights and the rule of early stopping are not stated; ours: minibatches of "
+                     f"{training['batch_size']}, the weights of the deeplearning.net tutorials, the end after "
+                     f"{training['patience']} epochs without a lower validation error."),
         ("Hyper-parameters", f"The paper tried about 200 combinations and kept the best; {_chosen(result)}. Table 1 "
                              "shows the values, and the paper's."),
         ("MFCCs", f"No details in the paper; ours: {settings['n_mfcc']} coefficients with the zeroth, "

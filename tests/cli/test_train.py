@@ -216,7 +216,7 @@ def test_what_others_put_into_the_work_folder_stays(quick, folder, tmp_path):
 def test_every_option_reaches_the_model(quick, folder, tmp_path):
     options = {"hidden_layers_sizes": (4, 3, 2), "visible": "gaussian", "output": "sigmoid", "pretrain_lr": 0.01,
                "pretrain_epochs": 1, "k": 2, "finetune_lr": 0.2, "finetune_epochs": 3, "batch_size": 7, "patience": 9,
-               "patience_increase": 3.0, "improvement_threshold": 0.9, "shard_frames": 50, "seed": 3}
+               "shard_frames": 50, "seed": 3}
     arguments = [part for name, value in options.items()
                  for part in ("--" + name.replace("_", "-"),
                               ",".join(map(str, value)) if isinstance(value, tuple) else str(value))]

@@ -263,36 +263,26 @@ def script_errors(monkeypatch, errors):
 
 def stop_after(monkeypatch, errors, **options):
     script_errors(monkeypatch, errors)
-    result = run({"pretrain_epochs": 0, "improvement_threshold": 0.9} | options)
+    result = run({"pretrain_epochs": 0} | options)
     return len(result.history), result.best_epoch, result.best_error, result.stopped
 
 
-def test_a_clear_improvement_earns_patience(quick, monkeypatch):
-    errors = [0.9, 0.85, 0.5, 0.5, 0.6, 0.0]
-    assert stop_after(monkeypatch, errors, patience=2 * PER_EPOCH) == (4, 2, 0.5, "patience")
+def test_it_ends_after_so_many_epochs_without_a_lower_error(quick, monkeypatch):
+    errors = [0.9, 0.5, 0.6, 0.7, 0.0]
+    assert stop_after(monkeypatch, errors, patience=2) == (3, 1, 0.5, "patience")
 
 
-def test_a_slight_improvement_is_kept_but_earns_none(quick, monkeypatch):
-    assert stop_after(monkeypatch, [0.9, 0.85, 0.84, 0.0], patience=2 * PER_EPOCH) == (2, 2, 0.84, "patience")
+def test_a_slightly_lower_error_begins_the_wait_anew(quick, monkeypatch):
+    errors = [0.9, 0.5, 0.6, 0.4999, 0.6, 0.6, 0.0]
+    assert stop_after(monkeypatch, errors, patience=2) == (5, 3, 0.4999, "patience")
 
 
-def test_patience_never_shrinks(quick, monkeypatch):
-    errors = [0.9, 0.5, 0.6, 0.6, 0.6, 0.0]
-    assert stop_after(monkeypatch, errors, patience=4 * PER_EPOCH) == (4, 1, 0.5, "patience")
-
-
-def test_patience_increase_counts(quick, monkeypatch):
-    errors = [0.9, 0.5, 0.6, 0.6, 0.6, 0.0]
-    assert stop_after(monkeypatch, errors, patience=1, patience_increase=3.0) == (3, 1, 0.5, "patience")
+def test_an_equal_error_is_none_that_is_lower(quick, monkeypatch):
+    assert stop_after(monkeypatch, [0.9, 0.5, 0.5, 0.5, 0.0], patience=2) == (3, 1, 0.5, "patience")
 
 
 def test_nothing_better_than_the_start(quick, monkeypatch):
-    assert stop_after(monkeypatch, [0.3, 0.4, 0.3], patience=PER_EPOCH + 1) == (2, 0, 0.3, "patience")
-
-
-def test_default_patience_is_ten_epochs(quick, monkeypatch):
-    errors = [0.3] + [0.4] * 20
-    assert stop_after(monkeypatch, errors, patience=None, finetune_epochs=20) == (10, 0, 0.3, "patience")
+    assert stop_after(monkeypatch, [0.3, 0.4, 0.3, 0.0], patience=2) == (2, 0, 0.3, "patience")
 
 
 def test_the_most_epochs(quick, monkeypatch):
@@ -381,7 +371,7 @@ def test_a_set_without_frames():
     ("hidden_layers_sizes", ()), ("hidden_layers_sizes", (5, 0)), ("hidden_layers_sizes", 50),
     ("hidden_layers_sizes", (5.0,)), ("visible", "binary"), ("output", "linear"), ("pretrain_lr", 0.0),
     ("finetune_lr", -0.1), ("finetune_lr", np.nan), ("pretrain_lr", np.inf), ("pretrain_lr", "0.1"),
-    ("pretrain_lr", None), ("patience_increase", 0), ("improvement_threshold", [1]), ("pretrain_epochs", -1),
+    ("pretrain_lr", None), ("patience", None), ("patience", 2.5), ("pretrain_epochs", -1),
     ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
     ("seed", -1), ("seed", "0"),
 ])

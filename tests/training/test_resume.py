@@ -190,18 +190,18 @@ def test_a_checkpoint_of_before_versions_were_kept_is_gone_on_with(quick, tmp_pa
 def test_a_run_that_ends_before_its_pause_is_not_paused(quick, monkeypatch, tmp_path):
     errors = iter([0.3, 0.4, 0.4, 0.4])
     monkeypatch.setattr(dbn.training.loops, "frame_error", lambda predict, frames: next(errors))
-    ended = run(tmp_path, max_epoch=5, pretrain_epochs=0, patience=24)
+    ended = run(tmp_path, max_epoch=5, pretrain_epochs=0, patience=2)
     assert ended.stopped == "patience" and len(ended.history) == 2
-    assert_same(run(tmp_path, pretrain_epochs=0, patience=24), ended)
+    assert_same(run(tmp_path, pretrain_epochs=0, patience=2), ended)
 
 
 def test_early_stopping_goes_on_with_its_patience(quick, monkeypatch, tmp_path):
-    """Best error, best parameters and patience outlive the process."""
+    """The best error, its epoch and its parameters outlive the process."""
     def scripted(errors):
         errors = iter(errors)
         monkeypatch.setattr(dbn.training.loops, "frame_error", lambda predict, frames: next(errors))
 
-    options = {"pretrain_epochs": 0, "patience": 12, "finetune_epochs": 20}
+    options = {"pretrain_epochs": 0, "patience": 2, "finetune_epochs": 20}
     errors = [0.9, 0.8, 0.2, 0.5, 0.4, 0.3, 0.3, 0.3]
     scripted(errors)
     expected = run(**options)

@@ -22,8 +22,7 @@ from small_search import SPACE
 
 SETTINGS = {"hidden_layers_sizes": [50, 50, 50], "visible": "bernoulli", "output": "softmax", "pretrain_lr": 0.001,
             "pretrain_epochs": 5, "k": 1, "finetune_lr": 0.1, "finetune_epochs": 27, "batch_size": 20,
-            "patience": None, "patience_increase": 2.0, "improvement_threshold": 0.995, "shard_frames": 700_000,
-            "seed": 0, "scaling": "minmax"}
+            "patience": 75, "shard_frames": 700_000, "seed": 0, "scaling": "minmax"}
 
 
 def record(point, errors=(), status="finished", seconds=3.0, best=True, **changes):

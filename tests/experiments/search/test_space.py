@@ -36,7 +36,7 @@ def test_points_lie_in_the_protocol_s_space():
         assert (point.scaling == "standardize") == (settings.visible == "gaussian")
         assert settings.output in ("softmax", "sigmoid")
         untouched = {name: getattr(settings, name) for name in ("seed", "finetune_epochs", "k", "patience")}
-        assert untouched == {"seed": 5, "finetune_epochs": 27, "k": 1, "patience": None}
+        assert untouched == {"seed": 5, "finetune_epochs": 27, "k": 1, "patience": 75}
 
 
 def test_every_value_is_drawn_as_often_as_the_others():
