@@ -40,7 +40,7 @@ class Refused(Exception):
 
 # ---------------------------------------------------------------- §2 the data set, §4.1 its split and its frames
 def draw_split(root, seed):
-    """Names of the genres, and three lists of (file, number of its genre): 50, 20 and 30 % of the songs of each."""
+    """The genres' folders, and three lists of (file, number of its genre): 50, 20 and 30 % of the songs of each."""
     genres, parts = sorted(folder for folder in root.glob("[!.]*") if folder.is_dir()), ([], [], [])
     if len(genres) < 2:
         raise Refused(f"{root}: no folder with sub-folders for two genres or more")
@@ -106,7 +106,7 @@ class RBM:
         next_rng, v1 = next_rng.bernoulli(self.propdown(h0.astype("float32")))
         v1 = v1.astype("float32")
         cost = self.free_energy(v0).mean() - self.free_energy(v1).mean()
-        gparams = pt.grad(cost, self.params, consider_constant=[v1])
+        gparams = pt.grad(cost, self.params, consider_constant=[v1])  # v1 stands for the model's own distribution
         return {param: param - lr * gparam for param, gparam in zip(self.params, gparams)} | {rng: next_rng}
 
 
@@ -197,7 +197,7 @@ def vote(labels):
 
 def svm_accuracy(name, train_songs, valid_songs, test_songs):
     """Share of the test songs right, by an RBF SVM whose C and gamma do best on the validation songs."""
-    def right(svm, songs):  # songs, by vote, and windows
+    def right(svm, songs):  # shares of the songs, by vote, and of the windows, between equals
         labels = [svm.predict(song.windows[name]) for song in songs]
         return (np.mean([vote(own) == song.genre for own, song in zip(labels, songs)]),
                 np.mean(np.concatenate([own == song.genre for own, song in zip(labels, songs)])))

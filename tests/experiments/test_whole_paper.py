@@ -165,17 +165,32 @@ def test_contrastive_divergence_is_the_equation():
         np.testing.assert_allclose(param.get_value(), before + 0.1 * step, atol=1e-5)
 
 
-def test_every_call_draws_anew():
-    """One hidden unit that is on half of the time, and a visible one that follows it."""
-    rbm = whole_paper.RBM(np.random.default_rng(0), 1, 1)
-    for param, value in zip(rbm.params, (120, -60, -60)):
-        param.set_value(np.full(param.get_value().shape, value, dtype=np.float32))
-    x = pt.fmatrix()
-    updates = rbm.get_updates(x, pt.random.shared_rng(np.random.default_rng(1)), np.float32(1))
-    *_, (rng, next_rng) = updates.items()
-    step = pytensor.function([x], updates[rbm.vbias], updates={rng: next_rng})
-    on = [float(0.5 - step(np.full((400, 1), 0.5, dtype=np.float32))[0] - 60) for _ in range(20)]
+@pytest.fixture(scope="module")
+def visible_sample():
+    """Function (W, hbias, vbias, v0) -> the mean of the visible sample, of an RBM of two units; v0 float32 [n, 1]."""
+    rbm, x = whole_paper.RBM(np.random.default_rng(0), 1, 1), pt.fmatrix()
+    theano_rng = pt.random.shared_rng(np.random.default_rng(1))
+    updates = rbm.get_updates(x, theano_rng, np.float32(1))
+    step = pytensor.function([x], updates[rbm.vbias], updates={theano_rng: updates[theano_rng]})
+
+    def sample(*values, v0):
+        for param, value in zip(rbm.params, values):
+            param.set_value(np.full(param.get_value().shape, value, dtype=np.float32))
+        return float(v0.mean() - (step(v0)[0] - values[2]))
+
+    return sample
+
+
+def test_hidden_units_are_drawn_anew_at_every_call(visible_sample):
+    """The hidden unit is on half of the time, and the visible one follows; it would always be on for a half."""
+    half = np.full((400, 1), 0.5, dtype=np.float32)
+    on = [visible_sample(120, -60, -30, v0=half) for _ in range(20)]
     assert len(set(on)) > 10 and np.mean(on) == pytest.approx(0.5, abs=0.03)
+
+
+def test_visible_units_are_drawn_as_zero_or_one(visible_sample):
+    on = [visible_sample(0, 0, 0, v0=np.full((1, 1), 0.25, dtype=np.float32)) for _ in range(40)]
+    assert set(on) == {0, 1} and 8 < sum(on) < 32
 
 
 def test_the_best_epoch_is_kept(monkeypatch):
