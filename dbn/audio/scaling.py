@@ -104,10 +104,7 @@ class Scaling:
         DBNError
             The scaling is not fitted, or was fitted to another number of features.
         """
-        if self.gain is None:
-            raise DBNError(f"scaling {self.kind!r} is not fitted yet: call fit with the training frames first")
-        if x.ndim != 2 or x.shape[1] != len(self.gain):
-            raise DBNError(f"the scaling was fitted to {len(self.gain)} features, these frames have shape {x.shape}")
+        self._check_frames(x)
         if out is None:
             out = np.empty(x.shape, dtype=np.float32)
         with np.errstate(over="ignore"):  # far outside the training range: infinite, then clipped to 1
@@ -115,6 +112,32 @@ class Scaling:
                 rows = slice(start, start + _CACHE_ROWS)
                 self._transform_rows(x[rows], out[rows])
         return out
+
+    def inverse(self, y):
+        """What :meth:`transform` makes `y` of, but for frames that it has to clip.
+
+        Parameters
+        ----------
+        y : ndarray of float32 [shape=(m, n_features)]
+
+        Returns
+        -------
+        x : ndarray of float32 [shape=(m, n_features)]
+
+        Raises
+        ------
+        DBNError
+            As :meth:`transform`.
+        """
+        self._check_frames(y)
+        x = y / self.gain + self.offset
+        return np.expm1(x) if self.kind == "log" else x
+
+    def _check_frames(self, x):
+        if self.gain is None:
+            raise DBNError(f"scaling {self.kind!r} is not fitted yet: call fit with the training frames first")
+        if x.ndim != 2 or x.shape[1] != len(self.gain):
+            raise DBNError(f"the scaling was fitted to {len(self.gain)} features, these frames have shape {x.shape}")
 
     def _transform_rows(self, x, out):
         if self.kind == "log":

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from dbn.audio.scaling import Scaling
-from dbn.errors import ModelFileError
+from dbn.errors import DBNError, ModelFileError
 from dbn.system.files import atomic_path, require_plain_file
 from dbn.trained.forward import class_probabilities, hidden_activations
+from dbn.trained.generative import gibbs_means, random_units, visible_means
 
 FORMAT = "hamel-eck-dbn"
 VERSION = 1
@@ -101,6 +102,83 @@ class Model:
     def predict_proba(self, frames):
         """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
         return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling)
+
+    def reconstruct(self, frames, n_layers=None):
+        """Frames sent up through the RBMs and down again, by means and without draws.
+
+        As :meth:`sample`, it is a question to a network that was pre-trained: fine-tuning changes the weights for the
+        labels, and leaves the visible biases alone.
+
+        Parameters
+        ----------
+        frames : float32 [n_frames, n_ins]
+            Unscaled DFT magnitudes.
+        n_layers : int, optional
+            How far up, from 1; all hidden layers if None.
+
+        Returns
+        -------
+        float32 [n_frames, n_ins]
+            Magnitudes too; ``model.scaling.transform`` makes of them what the network sees.
+
+        Raises
+        ------
+        DBNError
+            No such layer, or frames of another width than the model's.
+        """
+        n_layers = self._checked_depth(n_layers)
+        return self._down(self.activations(frames)[n_layers - 1], n_layers)
+
+    def sample(self, n=1, n_steps=1000, seed=0, frames=None, n_layers=None):
+        """What the network takes for likely: Gibbs chains in the top RBM, then down through the layers by means.
+
+        Parameters
+        ----------
+        n : int
+            Number of samples, each the end of a chain of its own that begins at random.
+        n_steps : int
+            Gibbs steps: hidden units drawn given the visible ones, then the visible ones given those.
+        seed : int or numpy.random.Generator
+            Of all draws. The same chains for more steps go on from where those for fewer stop.
+        frames : float32 [n, n_ins], optional
+            Unscaled DFT magnitudes to begin at instead, a chain each, sent up to the top RBM by means.
+        n_layers : int, optional
+            The number, from 1, of the layer whose RBM is the top one; the last if None.
+
+        Returns
+        -------
+        float32 [n, n_ins]
+            Magnitudes, as :meth:`reconstruct` gives them: the means of the inputs given the last draw of hidden units.
+
+        Raises
+        ------
+        DBNError
+            No such layer, frames of another width than the model's, no step, or a negative number of samples.
+        """
+        top = self._checked_depth(n_layers) - 1
+        if n_steps < 1 or n < 0:
+            raise DBNError(f"n_steps is {n_steps} and n is {n}: give at least 1 step, and no negative number")
+        rng, layer, visible = np.random.default_rng(seed), self.layers()[top], self._visible(top)
+        if frames is None:
+            start = random_units(n, layer, visible, rng)
+        else:
+            start = self.activations(frames)[top - 1] if top else self.scaling.transform(np.asarray(frames, np.float32))
+        return self._down(gibbs_means(start, layer, self.visible_biases[top], visible, n_steps, rng), top)
+
+    def _checked_depth(self, n_layers):
+        if n_layers is not None and n_layers not in range(1, self.n_layers + 1):
+            raise DBNError(f"n_layers is {n_layers!r}: give a number from 1 to {self.n_layers}")
+        return self.n_layers if n_layers is None else n_layers
+
+    def _visible(self, layer):
+        """Kind of the visible units of a layer's RBM, counted from 0."""
+        return self.visible if layer == 0 else "bernoulli"
+
+    def _down(self, units, n_layers):
+        """Unscaled frames, given the hidden units of the layer `n_layers`, from 1, or the inputs for 0."""
+        for layer in reversed(range(n_layers)):
+            units = visible_means(units, self.layers()[layer], self.visible_biases[layer], self._visible(layer))
+        return self.scaling.inverse(units)
 
     def layers(self, dtype=np.float32):
         """The pairs (W, b) of :mod:`dbn.trained.forward`, from the bottom to the output layer; arrays of `dtype`."""

@@ -1,13 +1,8 @@
-"""What a network has learned, for the notebook: weights as spectra, activations over time, reconstructions, samples."""
+"""What a network has learned, as the notebook draws it: weights as spectra, activations over time, blocks of inputs."""
 import matplotlib.pyplot as plt
 import numpy as np
-import pytensor.tensor as pt
 from matplotlib.colors import CenteredNorm, Normalize, PowerNorm
 from matplotlib.ticker import MaxNLocator
-
-from dbn.graph.compile import function
-from dbn.graph.streams import RandomStreams
-from dbn.rbm import RBM, GaussianRBM
 
 DPI = 80  # of the pictures: they are mostly noise, which makes large files
 
@@ -15,70 +10,6 @@ DPI = 80  # of the pictures: they are mostly noise, which makes large files
 def bin_frequencies(model):
     """Frequency in Hz of each input of a :class:`dbn.trained.model.Model`; float64 [n_ins]."""
     return np.fft.rfftfreq(model.frame_settings["frame_length"], 1 / model.frame_settings["sample_rate"])
-
-
-def rebuild_rbm(model, layer=0, seed=0):
-    """The RBM of one layer, from 0, of a :class:`dbn.trained.model.Model`, as :class:`dbn.rbm.RBM` for its equations.
-
-    What it models is the data as pre-training left it: fine-tuning changes W and the hidden biases for the labels and
-    leaves the visible biases alone.
-    """
-    n_visible, n_hidden = model.weights[layer].shape
-    kind = GaussianRBM if layer == 0 and model.visible == "gaussian" else RBM
-    return kind(n_visible=n_visible, n_hidden=n_hidden, W=model.weights[layer], hbias=model.biases[layer],
-                vbias=model.visible_biases[layer], theano_rng=RandomStreams(seed), dtype="float32")
-
-
-def gibbs_means(rbm, start, steps):
-    """Run a Gibbs chain from each row of `start` and look at it now and then (§3).
-
-    Parameters
-    ----------
-    rbm : dbn.rbm.RBM
-        Its generator draws the samples.
-    start : float32 [n, n_visible]
-        Visible units that the chains begin at.
-    steps : sequence of int
-        Numbers of steps, increasing, after which the chains are looked at.
-
-    Returns
-    -------
-    list of float32 [n, n_visible]
-        The means that the visible units were drawn from last, one array for each of `steps`.
-    """
-    v, k = pt.matrix("v", dtype=rbm.dtype), pt.lscalar("k")
-    (_, _, _, _, mean, sample), updates = rbm.gibbs_chain(rbm.gibbs_vhv, v, k)
-    run = function([v, k], [mean, sample], updates=updates)
-    means, state = [], np.asarray(start, dtype=rbm.dtype)
-    for n_steps in np.diff([0, *steps]):
-        mean, state = run(state, n_steps)
-        means.append(mean)
-    return means
-
-
-def reconstruct(model, frames, n_layers):
-    """Frames sent up through `n_layers` RBMs and down again, by means and without draws.
-
-    Parameters
-    ----------
-    model : dbn.trained.model.Model
-        Pre-trained; after fine-tuning its weights serve the labels.
-    frames : float32 [n, n_ins]
-        Unscaled DFT magnitudes.
-    n_layers : int
-        How far up, from 1.
-
-    Returns
-    -------
-    float32 [n, n_ins]
-        Inputs as the network sees them, that is scaled.
-    """
-    x = model.activations(frames)[n_layers - 1]
-    for layer in reversed(range(n_layers)):
-        x = x @ model.weights[layer].T + model.visible_biases[layer]
-        if layer > 0 or model.visible == "bernoulli":
-            x = (1 + np.tanh(x / 2)) / 2
-    return x
 
 
 def draw_weights(weights, frequencies, title):

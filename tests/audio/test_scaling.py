@@ -94,6 +94,17 @@ def test_transform_in_place_and_of_any_number_of_rows(kind, frames):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_inverse_gives_the_frames_back(kind, frames):
+    scaling = fitted(kind, frames)
+    inputs = scaling.transform(frames)
+    back = scaling.inverse(inputs)
+    assert back.dtype == np.float32
+    tolerance = 1e-5 * np.maximum(np.abs(frames), frames.max(axis=0))
+    assert (np.abs(back.astype(float) - frames) <= tolerance).all()
+    np.testing.assert_array_equal(inputs, scaling.transform(frames))  # neither is changed
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_arrays_and_back(kind, frames, tmp_path):
     scaling = fitted(kind, frames)
     np.savez(tmp_path / "model.npz", **scaling.to_arrays())
@@ -114,7 +125,8 @@ def test_damaged_arrays_are_refused(change, named, frames):
         Scaling.from_arrays(arrays)
 
 
-@pytest.mark.parametrize("use", [lambda s: s.transform(np.zeros((1, 2), np.float32)), lambda s: s.to_arrays()])
+@pytest.mark.parametrize("use", [lambda s: s.transform(np.zeros((1, 2), np.float32)), lambda s: s.to_arrays(),
+                                 lambda s: s.inverse(np.zeros((1, 2), np.float32))])
 def test_use_before_fit_is_refused(use):
     with pytest.raises(DBNError, match="not fitted"):
         use(Scaling("minmax"))
@@ -134,3 +146,5 @@ def test_wrong_kind_and_wrong_width_are_refused(frames):
         Scaling("decibel")
     with pytest.raises(DBNError, match="9 features"):
         fitted("minmax", frames).transform(frames[:, :4])
+    with pytest.raises(DBNError, match="9 features"):
+        fitted("minmax", frames).inverse(frames[:, :4])
