@@ -104,6 +104,8 @@ class RunState:
         Epochs of this stage that are finished.
     values, best_values : list of arrays
         Parameters after the last epoch, and those with the best validation error so far.
+    chain : list of arrays
+        What PCD goes on from in this stage, see :func:`dbn.training.epochs.pcd_state`; empty before its first epoch.
     numbers : dict
         What else the loops need to know: best error and its epoch, why training stopped.
     history : list of dict
@@ -121,7 +123,7 @@ class RunState:
         self.directory = None if directory is None else Path(directory)
         self.fingerprint = fingerprint
         self.stage, self.epoch = 0, 0
-        self.values, self.best_values = [], []
+        self.values, self.best_values, self.chain = [], [], []
         self.numbers, self.history = {}, []
         self.versions = versions()
         self._last_save = self._last_epoch = time.monotonic()
@@ -148,7 +150,7 @@ class RunState:
     def next_stage(self):
         """Go on to the next layer, or to fine-tuning, and save."""
         self.stage += 1
-        self.epoch = 0
+        self.epoch, self.chain = 0, []
         self.save()
 
     def save(self):
@@ -156,8 +158,7 @@ class RunState:
         self._last_save = time.monotonic()
         if self.directory is None:
             return
-        arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
-        arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
+        arrays = {f"{name}_{i}": value for name, values in self._lists() for i, value in enumerate(values)}
         state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
                  "numbers": self.numbers, "history": self.history, "versions": self.versions,
                  "n_arrays": len(arrays)}
@@ -169,6 +170,9 @@ class RunState:
         np.savez(archive, state=np.array(json.dumps(state)), **arrays)
         with disk_errors(self.path), atomic_path(self.path) as path:
             path.write_bytes(archive.getbuffer())
+
+    def _lists(self):
+        return (("value", self.values), ("best", self.best_values), ("chain", self.chain))
 
     def _load(self):
         advice = "delete the file to train from the beginning"
@@ -189,5 +193,5 @@ class RunState:
             raise TrainingError(f"{self.path}: belongs to a run with other settings or other data; "
                                 f"choose another folder, or {advice}")
         self.stage, self.epoch, self.numbers, self.history = stage, epoch, numbers, history
-        self.values = [arrays[f"value_{i}"] for i in range(len(arrays)) if f"value_{i}" in arrays]
-        self.best_values = [arrays[f"best_{i}"] for i in range(len(arrays)) if f"best_{i}" in arrays]
+        for name, values in self._lists():
+            values.extend(arrays[f"{name}_{i}"] for i in range(len(arrays)) if f"{name}_{i}" in arrays)

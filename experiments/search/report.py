@@ -144,7 +144,7 @@ def through_rungs(points, paper):
         of_paper = score(paper, epochs)
         rank = 1 + sum(other < of_paper for other in scores) if of_paper < math.inf else None
         stay = [record for record in alive if _budget(record) > epochs]
-        went_on = sum(score(record, epochs) < math.inf for record in stay)
+        went_on = sum(record["status"] == "finished" or record["epochs"] > epochs for record in stay)
         stages.append({"epochs": epochs, "points": len(alive), "went_on": went_on, "paper_rank": rank,
                        "paper_goes_on": rank is not None and rank <= went_on})
         alive = stay

@@ -32,8 +32,8 @@ def epoch_of_cd(dtype, by, visible):
     for layer, rbm in enumerate(dbn.rbm_layers):
         cost, updates = rbm.get_cost_updates(lr)
         step = compiled([rbm.input, lr], cost, by, updates=updates)
-        # compiled alike, as JAX leaves arrays of its own behind, which Numba cannot read
-        inputs = x if layer == 0 else compiled([dbn.x], dbn.sigmoid_layers[0].output, by)(x)
+        # compiled alike, as PyTensor's JAX leaves arrays of its own behind, sums of float32 in float64
+        inputs = x if layer == 0 else np.asarray(compiled([dbn.x], dbn.sigmoid_layers[0].output, by)(x), dtype)
         costs += [step(minibatch(inputs, i, BATCH_SIZE), np.asarray(0.1, dtype)) for i in range(N // BATCH_SIZE)]
     return [*dbn.get_values(), np.array(costs)]
 

@@ -50,8 +50,8 @@ def epochs_of_the_tutorial(errors, n_epochs, n_batches=7):
 
 @pytest.mark.parametrize("n_epochs", [3, 4, 10])
 def test_the_tutorials_rule_is_the_tutorials(n_epochs):
-    ends = [(doubles(n_epochs)(errors), epochs_of_the_tutorial(errors, n_epochs)) for errors in map(random_errors,
-                                                                                                   range(50))]
+    ends = [(doubles(n_epochs)(errors), epochs_of_the_tutorial(errors, n_epochs))
+            for errors in map(random_errors, range(50))]
     assert all(ours == its for ours, its in ends)
     assert len({ours for ours, _ in ends}) > 3 and min(ends)[0] < 30
 
