@@ -12,10 +12,12 @@ from dbn.datasets import identical
 from dbn.errors import DBNError
 from dbn.system.versions import versions
 from dbn.trained.model import load_model, save_model
-from experiments import figure1, figure2, figure3, report, table1, table2, table3, table4
+from experiments import figure1, figure2, figure3, report, sweep, table1, table2, table3, table4
+from experiments.search import report as sweep_report
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora
 from experiments.steps.provenance import made_with
+from small_search import SPACE
 
 SMALL = ["--hidden-layers-sizes", "6", "--pretrain-epochs", "0", "--finetune-epochs", "2", "--frame-C", "1",
          "--frame-gamma", "1", "--window-C", "1", "--window-gamma", "1", "--figure2-frames", "100"]
@@ -257,6 +259,15 @@ def test_identical_songs_stand_in_the_result_and_are_looked_for_once(music, look
         shutil.copy(music / "blues" / "blues.00001.wav", music / "blues" / "new.wav")
         figure1.main(of_folder(music, "--out", str(out)))
     assert len(looked) == 2  # in another corpus
+
+
+def test_identical_songs_stand_in_the_search(music):
+    out = music.parent / "out"
+    options = parse("", of_folder(music, "--out", str(out), "--sweep-points", "1", "--sweep-halving", "0"),
+                    sweep.OWN_OPTIONS)
+    with pytest.warns(UserWarning, match="identical files") as caught:
+        sweep_report.write(options, sweep.search(options, SPACE))
+    assert read(out, "sweep")["warnings"] == [str(warning.message) for warning in caught]
 
 
 @pytest.mark.parametrize("dataset", ["synthetic", "folder", "majorminer"])
