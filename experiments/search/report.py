@@ -143,11 +143,10 @@ def through_rungs(points, paper):
         scores = [score(record, epochs) for record in alive]
         of_paper = score(paper, epochs)
         rank = 1 + sum(other < of_paper for other in scores) if of_paper < math.inf else None
-        stay = [record for record in alive if _budget(record) > epochs]
-        went_on = sum(record["status"] == "finished" or record["epochs"] > epochs for record in stay)
-        stages.append({"epochs": epochs, "points": len(alive), "went_on": went_on, "paper_rank": rank,
-                       "paper_goes_on": rank is not None and rank <= went_on})
-        alive = stay
+        went_on = [record for record in alive if record["epochs"] > epochs or record["status"] == "finished"]
+        stages.append({"epochs": epochs, "points": len(alive), "went_on": len(went_on), "paper_rank": rank,
+                       "paper_goes_on": rank is not None and rank <= len(went_on)})
+        alive = went_on
     return stages
 
 
