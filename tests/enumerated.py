@@ -25,12 +25,18 @@ def make(cls, n_visible, n_hidden, seed=0, scale=1.0):
                theano_rng=RandomStreams(seed + 1))
 
 
+def energies(W, hbias, vbias):
+    """E(v, h) of every state of a binary RBM; float64 [visible states, hidden states]."""
+    v, h = states(len(vbias)), states(len(hbias))
+    return -(v @ vbias)[:, None] - (h @ hbias)[None] - v @ W @ h.T
+
+
 class Enumerated:
     """A binary RBM by the sum over its states."""
 
     def __init__(self, W, hbias, vbias):
         self.v, self.h = states(len(vbias)), states(len(hbias))
-        energy = -(self.v @ vbias)[:, None] - (self.h @ hbias)[None] - self.v @ W @ self.h.T
+        energy = energies(W, hbias, vbias)
         self.log_z = logsumexp(-energy)
         self.joint = np.exp(-energy - self.log_z)  # [visible states, hidden states]
         self.p_v, self.p_h = self.joint.sum(axis=1), self.joint.sum(axis=0)
