@@ -167,8 +167,8 @@ class DBN:
 
     # What the tutorials lack: whole epochs, shuffled, in one call.
 
-    def pretraining_epoch(self, layer, data, k=1):
-        """A function that runs one epoch of CD-k on the RBM of one layer.
+    def pretraining_epoch(self, layer, data, k=1, persistent=None):
+        """A function that runs one epoch of CD-k, or PCD-k, on the RBM of one layer.
 
         Parameters
         ----------
@@ -178,6 +178,8 @@ class DBN:
             Inputs of this layer: the data for layer 0, the hidden means of the layer below for others.
         k : int
             Gibbs steps.
+        persistent : shared matrix [n_chains, n_hidden of the layer], optional
+            Hidden states of PCD's chains, which the epoch goes on from and leaves at their last; CD if None.
 
         Returns
         -------
@@ -186,7 +188,7 @@ class DBN:
         """
         lr = pt.scalar("lr", dtype=self.dtype)
         rbm = self.rbm_layers[layer]
-        cost, updates = rbm.get_cost_updates(lr, persistent=None, k=k)
+        cost, updates = rbm.get_cost_updates(lr, persistent=persistent, k=k)
         return epoch_function(cost, updates, {rbm.input: data}, lr)
 
     def finetuning_epoch(self, data_x, data_y):

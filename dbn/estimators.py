@@ -10,9 +10,7 @@ pickled, copied to other processes and used without a compiler.
 There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
 from the fit before.
 """
-import tempfile
 from numbers import Integral, Real
-from pathlib import Path
 
 import numpy as np
 from scipy.special import log_expit, softmax
@@ -21,27 +19,23 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, check_non_negative, validate_data
 
-from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
-from dbn.system.blas import one_blas_thread
 from dbn.trained.forward import class_activations, hidden_activations
-from dbn.trained.model import Model
-from dbn.training.loops import build_dbn, finetune, pretrain
+from dbn.training.fit import fit_rows, held_out_rows
 from dbn.training.settings import TrainingSettings
-from dbn.training.state import RunState
 
-SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "finetune_lr",
-            "finetune_epochs", "batch_size", "patience", "patience_increase", "improvement_threshold")
+SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "persistent",
+            "finetune_lr", "finetune_epochs", "batch_size", "patience", "patience_increase", "improvement_threshold")
 
 
 class _DBNEstimator(BaseEstimator):
     """What classifier and features share: the parameters and the training. The classifier documents both."""
 
     def __init__(self, hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax", scaling="minmax",
-                 pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474, batch_size=20,
-                 patience=None, patience_increase=2.0, improvement_threshold=0.995, validation_fraction=0.2,
-                 warm_start=False, random_state=None, verbose=False):
+                 pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1, finetune_epochs=474,
+                 batch_size=20, patience=None, patience_increase=2.0, improvement_threshold=0.995,
+                 validation_fraction=0.2, warm_start=False, random_state=None, verbose=False):
         self.hidden_layers_sizes = hidden_layers_sizes
         self.visible = visible
         self.output = output
@@ -49,6 +43,7 @@ class _DBNEstimator(BaseEstimator):
         self.pretrain_lr = pretrain_lr
         self.pretrain_epochs = pretrain_epochs
         self.k = k
+        self.persistent = persistent
         self.finetune_lr = finetune_lr
         self.finetune_epochs = finetune_epochs
         self.batch_size = batch_size
@@ -101,34 +96,35 @@ class _DBNEstimator(BaseEstimator):
         # a continued fit must not repeat the shuffles and draws of the one before
         settings = TrainingSettings(**settings, seed=int(rng.randint(2**31 - 1)) + len(history))
         if labels is not None and valid is None:
-            held_out = _held_out(labels, self.validation_fraction, rng)
+            held_out = held_out_rows(labels, self.validation_fraction, rng)
             valid = X[held_out], labels[held_out]
             X, labels = X[~held_out], labels[~held_out]
-        rows = FrameSet.from_arrays(X, labels)
         names = tuple(str(name) for name in classes)
-        scaling = before.scaling if before else Scaling(self.scaling).fit(x for x, _ in rows.blocks())
-        rows = rows.with_scaling(scaling).stored()
-
-        dbn = build_dbn(settings, rows.n_features, len(names))
-        state = RunState(None, "")
         if before:
             _check_fits(before, settings, self.scaling, names)
-            dbn.set_values(_values_of(before, dbn))
-            if labels is not None:
-                state.stage = dbn.n_layers  # where fine-tuning begins
-        with one_blas_thread, tempfile.TemporaryDirectory() as folder:
-            pretrain(dbn, rows, settings, state, Path(folder), self.verbose)
-            if labels is not None:
-                valid_rows = FrameSet.from_arrays(*valid).with_scaling(scaling).stored()
-                finetune(dbn, rows, valid_rows, settings, state, self.verbose)
-                dbn.set_values(state.best_values)
-        self.history_ = [*history, *state.history]
-        self.best_epoch_ = state.numbers.get("best_epoch")
-        self.validation_score_ = None if labels is None else 1 - state.numbers["best_error"]
-        self.model_ = Model.from_dbn(dbn, scaling, names, frame_settings={}, history=self.history_)
+        self.model_, numbers = fit_rows(X, labels, valid, names, settings, self.scaling, before, self.verbose)
+        self.history_ = self.model_.history
+        self.best_epoch_ = numbers.get("best_epoch")
+        self.validation_score_ = None if labels is None else 1 - numbers["best_error"]
 
     def _goes_on(self):
         return self.warm_start and hasattr(self, "model_")
+
+    def reconstruct(self, X, n_layers=None):
+        """Rows of `X` sent up through `n_layers` RBMs (all if None) and down again; float32 [n, n_features].
+
+        See :meth:`dbn.trained.model.Model.reconstruct`: in the units of `X`, and best after a fit without labels.
+        """
+        check_is_fitted(self)
+        return self.model_.reconstruct(self._checked_rows(X), n_layers)
+
+    def sample(self, n=1, n_steps=1000, seed=0, X=None, n_layers=None):
+        """`n` rows that the network takes for likely, or one for each row of `X`, begun there; float32 [n, n_features].
+
+        See :meth:`dbn.trained.model.Model.sample`: in the units of `X`, and best after a fit without labels.
+        """
+        check_is_fitted(self)
+        return self.model_.sample(n, n_steps, seed, None if X is None else self._checked_rows(X), n_layers)
 
     def _numbered(self, X, y, X_valid, y_valid):
         """Check labelled rows: X, class numbers int32 [n], the validation set or None, and the classes."""
@@ -149,19 +145,6 @@ class _DBNEstimator(BaseEstimator):
         return X, labels.astype(np.int32), valid, classes
 
 
-def _held_out(labels, fraction, rng):
-    """Draw the validation rows, bool [n]: of every class `fraction`, but at least one row and never all."""
-    held_out = np.zeros(len(labels), dtype=bool)
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        n = min(max(1, round(fraction * len(rows))), len(rows) - 1)
-        held_out[rng.permutation(rows)[:n]] = True
-    if not held_out.any():
-        raise DBNError("no class has two rows, so none can be held out for early stopping: give more rows, or X_valid "
-                       "and y_valid")
-    return held_out
-
-
 def _check_fits(model, settings, scaling, names):
     """Refuse to go on from `model` with another network."""
     pairs = {"hidden_layers_sizes": (tuple(len(bias) for bias in model.biases[:-1]), settings.hidden_layers_sizes),
@@ -174,21 +157,13 @@ def _check_fits(model, settings, scaling, names):
                            f"{before!r} to {now!r}: set warm_start=False to begin anew")
 
 
-def _values_of(model, dbn):
-    """Parameters of `model` in the order of ``dbn.set_values``; of `dbn` the output layer, if its size is another."""
-    layers = [param for pair in zip(model.weights, model.biases) for param in pair]
-    if len(model.classes) != dbn.logLayer.b.get_value().size:
-        layers[-2:] = [param.get_value() for param in dbn.logLayer.params]
-    return layers + model.visible_biases
-
-
 class DBNClassifier(ClassifierMixin, _DBNEstimator):
     """Deep belief network that tells the class of each row: pre-trained by contrastive divergence, then fine-tuned.
 
     Parameters
     ----------
-    hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, finetune_lr, finetune_epochs, batch_size, \
-    patience, patience_increase, improvement_threshold
+    hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, persistent, finetune_lr, finetune_epochs, \
+    batch_size, patience, patience_increase, improvement_threshold
         See :class:`dbn.training.settings.TrainingSettings`; the defaults are the paper's.
     scaling : {"minmax", "max", "standardize", "log", "none"}
         What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
@@ -322,11 +297,12 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
     """
 
     def __init__(self, layers="all", hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax",
-                 scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, finetune_lr=0.1, finetune_epochs=474,
-                 batch_size=20, patience=None, patience_increase=2.0, improvement_threshold=0.995,
-                 validation_fraction=0.2, warm_start=False, random_state=None, verbose=False):
-        super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, finetune_lr,
-                         finetune_epochs, batch_size, patience, patience_increase, improvement_threshold,
+                 scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1,
+                 finetune_epochs=474, batch_size=20, patience=None, patience_increase=2.0,
+                 improvement_threshold=0.995, validation_fraction=0.2, warm_start=False, random_state=None,
+                 verbose=False):
+        super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, persistent,
+                         finetune_lr, finetune_epochs, batch_size, patience, patience_increase, improvement_threshold,
                          validation_fraction, warm_start, random_state, verbose)
         self.layers = layers
 

@@ -50,6 +50,8 @@ class RBM:
     ----------
     params : list of shared variables
         ``[W, hbias, vbias]``.
+    bit_i_idx : shared int
+        The unit that :meth:`get_pseudo_likelihood_cost` flips next.
     """
 
     def __init__(self, input=None, n_visible=784, n_hidden=500, W=None, hbias=None, vbias=None,
@@ -68,6 +70,7 @@ class RBM:
         self.vbias = shared_parameter(vbias, "vbias", dtype, (n_visible,))
         self.input = pt.matrix("input", dtype=dtype) if input is None else input
         self.params = [self.W, self.hbias, self.vbias]
+        self.bit_i_idx = pytensor.shared(0, name="bit_i_idx")
 
     def free_energy(self, v_sample):
         """F(v) = -b'v - sum_j softplus(c_j + (v'W)_j), one number an example; [n_examples]."""
@@ -177,13 +180,13 @@ class RBM:
         F the free energy and v' the example with unit i flipped,
         p(v_i | v_-i) = sigmoid(F(v') - F(v)). The input is rounded to 0 or 1 first.
         """
-        bit_i_idx = pytensor.shared(0, name="bit_i_idx")
+        n_visible = self.vbias.shape[0]  # as a symbol: a compiled epoch serves RBMs of any width
         xi = pt.round(self.input)
-        xi_flip = pt.set_subtensor(xi[:, bit_i_idx], 1 - xi[:, bit_i_idx])
+        xi_flip = pt.set_subtensor(xi[:, self.bit_i_idx], 1 - xi[:, self.bit_i_idx])
         # log(sigmoid(t)) = -softplus(-t), finite wherever t is
         log_conditional = -softplus(self.free_energy(xi) - self.free_energy(xi_flip))
-        updates[bit_i_idx] = (bit_i_idx + 1) % self.n_visible
-        return (self.n_visible * log_conditional).mean()
+        updates[self.bit_i_idx] = (self.bit_i_idx + 1) % n_visible
+        return (pt.cast(n_visible, self.dtype) * log_conditional).mean()
 
     def get_reconstruction_cost(self, updates, pre_sigmoid_nv):
         """Mean over examples of sum_i x_i log s_i + (1 - x_i) log(1 - s_i), s = sigmoid(`pre_sigmoid_nv`).

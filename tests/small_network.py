@@ -52,21 +52,25 @@ def forget_compiled(monkeypatch):
 def replace_compiled(monkeypatch):
     """Let the loops run without a compiler, which takes seconds a run.
 
-    What stands in for an epoch depends on the same things: the rows, their order, minibatches, rate and draws.
+    What stands in for an epoch depends on the same things: the rows, their order, minibatches, rate and draws, and the
+    chains of PCD.
     """
-    def epoch(network, params, data):
+    def epoch(network, params, data, chains=None):
         def run(order, batch_size, lr):
             draw = network.theano_rng.sequence.generate_state(1)[0] / 2**32
             for start in range(0, len(order), batch_size):
                 mean = data.get_value()[order[start:start + batch_size]].mean()
+                if chains is not None:
+                    chains.set_value((0.5 * chains.get_value() + mean).astype(network.dtype))
+                    mean += chains.get_value().mean()
                 for param in params:
                     value = param.get_value()
                     param.set_value((0.9 * value + 0.1 * lr * (mean + draw)).astype(value.dtype))
             return float(mean)
         return run
 
-    def pretraining_epoch(self, layer, data, k=1):
-        return epoch(self, self.rbm_layers[layer].params, data)
+    def pretraining_epoch(self, layer, data, k=1, persistent=None):
+        return epoch(self, self.rbm_layers[layer].params, data, persistent)
 
     forget_compiled(monkeypatch)
     monkeypatch.setattr(DBN, "pretraining_epoch", pretraining_epoch)

@@ -7,6 +7,7 @@ import pytest
 from scipy.special import expit
 from sklearn.base import clone
 from sklearn.datasets import load_digits
+from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -15,8 +16,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, TrainingError
-from dbn.estimators import DBNClassifier, DBNFeatures, _held_out
+from dbn.estimators import DBNClassifier, DBNFeatures
+from dbn.likelihood import log_likelihood, log_partition
+from dbn.rbm import RBM
 from dbn.trained.model import load_model, save_model
+from dbn.training.fit import held_out_rows
 from dbn.training.loops import train
 from dbn.training.settings import TrainingSettings
 from small_network import examples, forget_compiled
@@ -122,6 +126,40 @@ def test_the_model_can_be_saved(classifier, tmp_path):
     assert model.classes == ("0", "1", "2")
 
 
+def test_reconstructions_and_samples_are_the_models_in_the_units_of_the_rows(digits):
+    x, other, *_ = digits
+    network = DBNFeatures(**SMALL | {"hidden_layers_sizes": (30, 20), "pretrain_epochs": 20}).fit(x)
+    again = network.reconstruct(other, n_layers=1)
+    assert again.shape == other.shape and again.dtype == np.float32
+    assert np.abs(again - other).mean() < 0.8 * np.abs(other - x.mean(axis=0)).mean()
+    np.testing.assert_array_equal(again, network.model_.reconstruct(other, 1))
+    for options in ({"n": 7}, {"X": other[:7]}, {"X": other[:7], "n_layers": 1}):
+        found = network.sample(n_steps=5, seed=3, **options)
+        assert found.shape == (7, 64) and 0 <= found.min() and found.max() <= 16
+        options["frames"] = options.pop("X", None)
+        np.testing.assert_array_equal(found, network.model_.sample(n_steps=5, seed=3, **options))
+    with pytest.raises(ValueError, match="X has 63 features"):
+        network.sample(X=other[:, 1:])
+    with pytest.raises(ValueError, match="X has 63 features"):
+        network.reconstruct(other[:, 1:])
+    with pytest.raises(NotFittedError):
+        clone(network).sample()
+
+
+def test_pcd_raises_the_exact_likelihood_of_binary_rows():
+    """As CD does, by other steps; two layers, of which the first is asked."""
+    rows = examples(200)[0].round()
+
+    def likelihood(**options):
+        model = DBNFeatures(**SMALL | {"scaling": "none", "pretrain_epochs": 60} | options).fit(rows).model_
+        rbm = RBM(n_visible=8, n_hidden=6, W=model.weights[0], hbias=model.biases[0], vbias=model.visible_biases[0],
+                  dtype="float32")
+        return log_likelihood(rbm, rows, log_partition(rbm)).mean()
+
+    untrained, cd, pcd = likelihood(pretrain_epochs=0), likelihood(), likelihood(persistent=True)
+    assert min(cd, pcd) > untrained + 1 and cd != pcd
+
+
 def test_labels_of_any_kind(classifier):
     x, y = examples(120)
     names = np.array(["rock", "blues", "jazz"])[y]
@@ -132,7 +170,7 @@ def test_labels_of_any_kind(classifier):
 
 def test_features_are_the_sigmoids_of_scaled_rows(features):
     x, y = examples(120)
-    held_out = _held_out(y, 0.2, _generator_after_the_seed())
+    held_out = held_out_rows(y, 0.2, _generator_after_the_seed())
     lowest, highest = x[~held_out].min(axis=0), x[~held_out].max(axis=0)
     layer = np.clip((x - lowest) / (highest - lowest), 0, 1)
     expected = []
@@ -212,17 +250,17 @@ def test_probabilities_of_sigmoid_are_shares_of_the_outputs(classifier):
 
 def test_rows_held_out_of_every_class():
     labels = np.repeat([0, 1, 2, 3], [50, 10, 2, 1])
-    held_out = _held_out(labels, 0.2, np.random.RandomState(0))
+    held_out = held_out_rows(labels, 0.2, np.random.RandomState(0))
     assert np.bincount(labels[held_out], minlength=4).tolist() == [10, 2, 1, 0]
-    other = _held_out(labels, 0.2, np.random.RandomState(1))
+    other = held_out_rows(labels, 0.2, np.random.RandomState(1))
     assert (held_out != other).any()
     with pytest.raises(DBNError, match="no class has two rows"):
-        _held_out(np.arange(3), 0.5, np.random.RandomState(0))
+        held_out_rows(np.arange(3), 0.5, np.random.RandomState(0))
 
 
 def test_scaling_sees_the_training_rows_only():
     x, y = examples(120)
-    x[_held_out(y, 0.2, _generator_after_the_seed())] *= 100
+    x[held_out_rows(y, 0.2, _generator_after_the_seed())] *= 100
     held_out = DBNClassifier(**SMALL).fit(x, y)
     assert 1 / held_out.model_.scaling.gain.min() < 2
     given = DBNClassifier(**SMALL).fit(x, y, *examples(60, seed=1))  # then every row is trained on
@@ -302,6 +340,7 @@ def test_warm_start_refuses_other_classes_and_widths(classifier):
     ("pretrain_lr", 0, "positive"),
     ("pretrain_epochs", -1, "at least 0"),
     ("k", 0, "at least 1"),
+    ("persistent", "yes", "True or False"),
     ("finetune_lr", "0.1", "positive"),
     ("finetune_epochs", 0, "at least 1"),
     ("finetune_epochs", 1.5, "integer"),

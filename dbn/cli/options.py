@@ -9,7 +9,7 @@ from dbn.errors import DBNError
 
 
 def add_options(group, settings_class, left_out=(), defaults=None):
-    """One option for each field of a settings class; only those given appear among the parsed.
+    """One option for each field of a settings class, two for a switch; only those given appear among the parsed.
 
     Parameters
     ----------
@@ -27,8 +27,9 @@ def add_options(group, settings_class, left_out=(), defaults=None):
             text = texts.get(setting.name)
             if defaults is not None:
                 text = f"{text} Default: {_as_given(getattr(defaults, setting.name))}"
-            group.add_argument("--" + setting.name.replace("_", "-"), type=_parser_of(setting),
-                               default=argparse.SUPPRESS, help=text)
+            how = {"action": argparse.BooleanOptionalAction} if isinstance(setting.default, bool) else {
+                "type": _parser_of(setting)}
+            group.add_argument("--" + setting.name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **how)
 
 
 def given_options(args, settings_class):
@@ -71,6 +72,8 @@ def _as_given(value):
     """A value as it is written on the command line."""
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     return "none" if value is None else str(value)
 
 

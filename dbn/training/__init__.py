@@ -5,5 +5,5 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "settings": ["TrainingSettings"],
     "loops": ["TrainingResult", "build_dbn", "finetune", "frame_error", "pretrain", "train"],
     "state": ["RunState"],
-    "fit": ["fit_model", "label_songs", "versions"],
+    "fit": ["fit_model", "fit_rows", "label_songs", "versions"],
 })

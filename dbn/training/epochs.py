@@ -25,11 +25,13 @@ class CompiledEpoch:
         The layer to pre-train; None for fine-tuning.
     k : int
         Gibbs steps.
+    persistent : bool
+        Whether to pre-train by PCD.
 
     Attributes
     ----------
     params : list of shared variables
-        What the epoch changes: to be set before it and read after it.
+        What the epoch changes: to be set before it and read after it. PCD's are those of the RBM and :func:`pcd_state`.
     data_x, data_y : shared matrix [n, n_features], shared int32 vector [n]
         The rows to train on; pre-training does not use the second.
     streams : dbn.graph.streams.RandomStreams
@@ -38,14 +40,17 @@ class CompiledEpoch:
         ``run(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
     """
 
-    def __init__(self, dbn, layer=None, k=1):
+    def __init__(self, dbn, layer=None, k=1, persistent=False):
         self.data_x = pytensor.shared(np.zeros((0, 1), dtype=dbn.dtype), name="data_x")
         self.data_y = pytensor.shared(np.zeros(0, dtype=np.int32), name="data_y")
         self.streams = dbn.theano_rng
         if layer is None:
             self.params, self.run = dbn.params, dbn.finetuning_epoch(self.data_x, self.data_y)
         else:
-            self.params, self.run = dbn.rbm_layers[layer].params, dbn.pretraining_epoch(layer, self.data_x, k)
+            rbm = dbn.rbm_layers[layer]
+            carried = pcd_state(rbm, 1) if persistent else []
+            self.params = [*rbm.params, *carried]
+            self.run = dbn.pretraining_epoch(layer, self.data_x, k, *carried[:1])
 
     def release_data(self):
         """Let go of the rows."""
@@ -53,12 +58,22 @@ class CompiledEpoch:
         self.data_y.set_value(np.zeros(0, dtype=np.int32), borrow=True)
 
 
-def pretraining_epoch(visible, k, dtype):
-    """The :class:`CompiledEpoch` of CD-k of any RBM with `visible` units, "bernoulli" or "gaussian"."""
-    def make():
-        return CompiledEpoch(_network(1, visible, "softmax", dtype), layer=0, k=k)
+def pcd_state(rbm, n_chains):
+    """What PCD hands on from one minibatch to the next: a list of shared variables.
 
-    return _once(("pretraining", visible, k, dtype), make)
+    They are the hidden states of its chains [n_chains, n_hidden], at zeros as the tutorial begins, and the unit that
+    the pseudo-likelihood flips next.
+    """
+    chains = np.zeros((n_chains, rbm.n_hidden), dtype=rbm.dtype)
+    return [pytensor.shared(chains, name="persistent"), rbm.bit_i_idx]
+
+
+def pretraining_epoch(visible, k, persistent, dtype):
+    """The :class:`CompiledEpoch` of CD-k, or PCD-k, of any RBM with `visible` units, "bernoulli" or "gaussian"."""
+    def make():
+        return CompiledEpoch(_network(1, visible, "softmax", dtype), layer=0, k=k, persistent=persistent)
+
+    return _once(("pretraining", visible, k, persistent, dtype), make)
 
 
 def finetuning_epoch(n_layers, output, dtype):

@@ -1,19 +1,25 @@
 """From the frames of a split to a trained model: scaling, pre-training, fine-tuning, and what it says of songs (§4.1).
 
-What the tables and ``dbn train`` share. The frames come from a :class:`dbn.audio.frames.FrameStore`.
+What the tables and ``dbn train`` share; their frames come from a :class:`dbn.audio.frames.FrameStore`. And what
+:mod:`dbn.estimators` do with rows in memory.
 """
 import platform
+import tempfile
 import time
 from dataclasses import asdict
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 
 from dbn import __version__
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
+from dbn.errors import DBNError
+from dbn.system.blas import one_blas_thread
 from dbn.trained.model import Model
-from dbn.training.loops import train
+from dbn.training.loops import build_dbn, finetune, pretrain, train
+from dbn.training.state import RunState
 
 PACKAGES = ("numpy", "scipy", "pytensor", "numba", "scikit-learn", "soundfile")
 
@@ -59,6 +65,87 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
                                  "finetune": result.seconds("finetune")}}
     return Model.from_dbn(result.dbn, scaling, store.classes, store.settings, result.history, about)
+
+
+def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, progress=True):
+    """Train a network on rows in memory.
+
+    Parameters
+    ----------
+    x : float32 [n, n_features]
+    labels : int32 [n] or None
+        Class numbers; without them the layers are pre-trained and no more.
+    valid : pair of such rows and labels, or None
+        Says when to stop; not needed without `labels`.
+    classes : sequence of str
+        Names of the outputs.
+    settings : dbn.training.settings.TrainingSettings
+        All choices of the training.
+    scaling_kind : str
+        One of :data:`dbn.audio.scaling.KINDS`, fitted to `x`.
+    before : dbn.trained.model.Model, optional
+        A network of the same sizes, to go on with its parameters and its scaling: to fine-tune it with `labels`, else
+        to pre-train it further.
+    progress : bool
+        Whether to show progress bars where standard error is a terminal.
+
+    Returns
+    -------
+    model : dbn.trained.model.Model
+        Its history begins with that of `before`.
+    numbers : dict
+        Of fine-tuning: ``best_epoch`` and ``best_error`` among others; empty without `labels`.
+    """
+    rows = FrameSet.from_arrays(x, labels)
+    scaling = before.scaling if before else Scaling(scaling_kind).fit(block for block, _ in rows.blocks())
+    rows = rows.with_scaling(scaling).stored()
+    valid_rows = None if valid is None else FrameSet.from_arrays(*valid).with_scaling(scaling).stored()
+    dbn = build_dbn(settings, rows.n_features, len(classes))
+    state = RunState(None, "")
+    if before:
+        dbn.set_values(_values_of(before, dbn))
+        if labels is not None:
+            state.stage = dbn.n_layers  # where fine-tuning begins
+    with one_blas_thread, tempfile.TemporaryDirectory() as folder:
+        pretrain(dbn, rows, settings, state, Path(folder), progress, valid_rows)
+        if labels is not None:
+            finetune(dbn, rows, valid_rows, settings, state, progress)
+            dbn.set_values(state.best_values)
+    history = [*(before.history if before else []), *state.history]
+    return Model.from_dbn(dbn, scaling, classes, frame_settings={}, history=history), state.numbers
+
+
+def _values_of(model, dbn):
+    """Parameters of `model` in the order of ``dbn.set_values``; of `dbn` the output layer, if its size is another."""
+    layers = [param for pair in zip(model.weights, model.biases) for param in pair]
+    if len(model.classes) != dbn.logLayer.b.get_value().size:
+        layers[-2:] = [param.get_value() for param in dbn.logLayer.params]
+    return layers + model.visible_biases
+
+
+def held_out_rows(labels, fraction, rng):
+    """Draw the validation rows, bool [n]: of every class `fraction`, but at least one row and never all.
+
+    Parameters
+    ----------
+    labels : int array [n]
+    fraction : float
+    rng : numpy.random.RandomState
+
+    Raises
+    ------
+    DBNError
+        No class has two rows.
+    """
+    held_out = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        n = min(max(1, round(fraction * len(rows))), len(rows) - 1)
+        held_out[rng.permutation(rows)[:n]] = True
+    if not held_out.any():
+        raise DBNError("no class has two rows, so none can be held out for early stopping: give more rows, or X_valid "
+                       "and y_valid")
+    return held_out
 
 
 def label_songs(model, songs):

@@ -17,6 +17,7 @@ from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
 from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training import epochs
+from dbn.training.monitor import gap_measure
 from dbn.training.settings import TrainingSettings
 from dbn.training.state import RunState, fingerprint, run_folder
 
@@ -36,7 +37,9 @@ class TrainingResult:
         With the parameters of the best validation error.
     history : list of dict
         One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
-        ``cost`` (mean over the epoch), ``seconds`` (since the record before), and for fine-tuning ``valid_error``.
+        ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
+        record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
+        :mod:`dbn.training.monitor`.
     best_epoch : int
         Epoch of fine-tuning whose parameters were kept; 0 is before the first.
     best_error : float
@@ -105,7 +108,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
             dbn.set_values(state.values)
         train_set, valid_set = (_stored(frames, folder / name, settings) for frames, name in
                                 ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
-        pretrain(dbn, train_set, settings, state, folder, progress)
+        pretrain(dbn, train_set, settings, state, folder, progress, valid_set)
         stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
     dbn.set_values(state.best_values)
     numbers = state.numbers
@@ -187,8 +190,8 @@ class _EpochRunner:
         self.compiled.release_data()
 
 
-def pretrain(dbn, frames, settings, state, folder, progress=True):
-    """Greedy layer-wise pre-training by CD-k (paper §3): each RBM on the hidden means of the one below.
+def pretrain(dbn, frames, settings, state, folder, progress=True, valid_set=None):
+    """Greedy layer-wise pre-training by CD-k or PCD-k (paper §3): each RBM on the hidden means of the one below.
 
     The means are computed once and stored, not propagated through the stack at every minibatch.
 
@@ -206,6 +209,8 @@ def pretrain(dbn, frames, settings, state, folder, progress=True):
         Where the means lie meanwhile, and none of another run's.
     progress : bool
         Whether to show a bar a layer.
+    valid_set : dbn.audio.frames.FrameSet, optional
+        Scaled frames for the free-energy gap, which is not measured without them; nothing is learned from them.
 
     Raises
     ------
@@ -215,7 +220,8 @@ def pretrain(dbn, frames, settings, state, folder, progress=True):
     if settings.pretrain_epochs == 0:
         state.stage = max(state.stage, dbn.n_layers)
     for layer in range(state.stage, dbn.n_layers):
-        _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, state, progress)
+        sets = () if valid_set is None else (frames, valid_set)
+        _pretrain_layer(dbn, layer, _layer_inputs(dbn, layer, frames, folder), settings, state, progress, sets)
         state.next_stage()
     for layer in range(dbn.n_layers):
         _means_path(folder, layer).unlink(missing_ok=True)
@@ -245,19 +251,25 @@ def _layers(dbn):
     return list(zip(values[::2], values[1::2]))
 
 
-def _pretrain_layer(dbn, layer, inputs, settings, state, progress):
+def _pretrain_layer(dbn, layer, inputs, settings, state, progress, compared):
     total = settings.pretrain_epochs * inputs.n_frames
-    rbm = dbn.rbm_layers[layer]
-    compiled = epochs.pretraining_epoch(dbn.visible if layer == 0 else "bernoulli", settings.k, dbn.dtype)
-    with closing(_EpochRunner(inputs, settings, compiled, rbm.params)) as runner, \
+    rbm, visible = dbn.rbm_layers[layer], dbn.visible if layer == 0 else "bernoulli"
+    gap = gap_measure(rbm, visible, _layers(dbn)[:layer], *compared) if compared else None
+    carried = epochs.pcd_state(rbm, settings.batch_size) if settings.persistent else []
+    for variable, value in zip(carried, state.chain):
+        variable.set_value(value)
+    compiled = epochs.pretraining_epoch(visible, settings.k, settings.persistent, dbn.dtype)
+    with closing(_EpochRunner(inputs, settings, compiled, [*rbm.params, *carried])) as runner, \
             _bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
         for epoch in range(state.epoch, settings.pretrain_epochs):
             compiled.streams.seed([settings.seed, SAMPLING, layer, epoch])
             cost = runner.run(settings.pretrain_lr, layer, epoch, bar)
             values = _finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
                                     settings.pretrain_lr, state)
-            bar.set_postfix(reconstruction=f"{cost:.3f}")
-            state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost)
+            gaps = {"free_energy_gap": gap()} if compared else {}
+            bar.set_postfix(cost=f"{cost:.3f}", **{name: f"{value:+.3f}" for name, value in gaps.items()})
+            state.chain = [variable.get_value() for variable in carried]
+            state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost, **gaps)
 
 
 def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoch=None):

@@ -25,6 +25,9 @@ class TrainingSettings:
         Epochs of each layer's pre-training; the most that fine-tuning may take.
     k : int
         Gibbs steps of contrastive divergence.
+    persistent : bool
+        Pre-train by PCD-k: Gibbs chains, as many as a minibatch has frames, go on from one minibatch to the next
+        instead of beginning at its frames.
     batch_size : int
         Frames of a minibatch.
     patience : int or None
@@ -45,6 +48,7 @@ class TrainingSettings:
     pretrain_lr: float = 0.001
     pretrain_epochs: int = 5
     k: int = 1
+    persistent: bool = False
     finetune_lr: float = 0.1
     finetune_epochs: int = 474
     batch_size: int = 20
@@ -61,7 +65,9 @@ class TrainingSettings:
         for name, choices in (("visible", ("bernoulli", "gaussian")), ("output", ("softmax", "sigmoid"))):
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
-        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes)}
+        if not isinstance(self.persistent, (bool, np.bool_)):
+            raise TrainingError(f"persistent is {self.persistent!r}: give True or False")
+        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes), "persistent": bool(self.persistent)}
         for name, least in (("pretrain_epochs", 0), ("finetune_epochs", 0), ("k", 1), ("batch_size", 1),
                             ("shard_frames", 1), ("seed", 0), ("patience", 1)):
             value = getattr(self, name)

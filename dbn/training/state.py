@@ -102,6 +102,8 @@ class RunState:
         Epochs of this stage that are finished.
     values, best_values : list of arrays
         Parameters after the last epoch, and those with the best validation error so far.
+    chain : list of arrays
+        What PCD goes on from in this stage, see :func:`dbn.training.epochs.pcd_state`; empty before its first epoch.
     numbers : dict
         What else the loops need to know: best error, patience, why training stopped.
     history : list of dict
@@ -117,7 +119,7 @@ class RunState:
         self.directory = None if directory is None else Path(directory)
         self.fingerprint = fingerprint
         self.stage, self.epoch = 0, 0
-        self.values, self.best_values = [], []
+        self.values, self.best_values, self.chain = [], [], []
         self.numbers, self.history = {}, []
         self._last_save = self._last_epoch = time.monotonic()
         if self.directory is not None:
@@ -143,7 +145,7 @@ class RunState:
     def next_stage(self):
         """Go on to the next layer, or to fine-tuning, and save."""
         self.stage += 1
-        self.epoch = 0
+        self.epoch, self.chain = 0, []
         self.save()
 
     def save(self):
@@ -151,8 +153,7 @@ class RunState:
         self._last_save = time.monotonic()
         if self.directory is None:
             return
-        arrays = {f"value_{i}": value for i, value in enumerate(self.values)}
-        arrays.update((f"best_{i}", value) for i, value in enumerate(self.best_values))
+        arrays = {f"{name}_{i}": value for name, values in self._lists() for i, value in enumerate(values)}
         state = {"format": FORMAT, "fingerprint": self.fingerprint, "stage": self.stage, "epoch": self.epoch,
                  "numbers": self.numbers, "history": self.history, "n_arrays": len(arrays)}
         # the history first: after a kill between the two, the run that goes on writes it again
@@ -161,6 +162,9 @@ class RunState:
             path.write_text("".join(json.dumps(record) + "\n" for record in self.history))
         with disk_errors(self.path), atomic_path(self.path) as path:
             np.savez(path, state=np.array(json.dumps(state)), **arrays)
+
+    def _lists(self):
+        return (("value", self.values), ("best", self.best_values), ("chain", self.chain))
 
     def _load(self):
         advice = "delete the file to train from the beginning"
@@ -180,5 +184,5 @@ class RunState:
             raise TrainingError(f"{self.path}: belongs to a run with other settings or other data; "
                                 f"choose another folder, or {advice}")
         self.stage, self.epoch, self.numbers, self.history = stage, epoch, numbers, history
-        self.values = [arrays[f"value_{i}"] for i in range(len(arrays)) if f"value_{i}" in arrays]
-        self.best_values = [arrays[f"best_{i}"] for i in range(len(arrays)) if f"best_{i}" in arrays]
+        for name, values in self._lists():
+            values.extend(arrays[f"{name}_{i}"] for i in range(len(arrays)) if f"{name}_{i}" in arrays)

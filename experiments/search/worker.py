@@ -38,7 +38,7 @@ def _graphs(settings):
     n_layers = len(settings.hidden_layers_sizes)
     visible = {settings.visible, "bernoulli"} if n_layers > 1 else {settings.visible}
     return {("finetuning_epoch", n_layers, settings.output)} | {
-        ("pretraining_epoch", kind, settings.k) for kind in visible if settings.pretrain_epochs}
+        ("pretraining_epoch", kind, settings.k, settings.persistent) for kind in visible if settings.pretrain_epochs}
 
 
 def _compile(name, *arguments):

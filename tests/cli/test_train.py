@@ -1,4 +1,5 @@
 """``dbn train``: from a folder to a model, whatever happens on the way."""
+import argparse
 import csv
 import os
 import signal
@@ -11,9 +12,11 @@ import pytest
 import soundfile
 
 from dbn.audio import dft_magnitudes, load_audio
+from dbn.cli.options import add_options, given_options
 from dbn.cli.parser import main
 from dbn.evaluation.stats import wilson_interval
 from dbn.trained.model import load_model
+from dbn.training.settings import TrainingSettings
 from small_network import replace_compiled
 
 TINY = ["--hidden-layers-sizes", "6,5", "--pretrain-epochs", "2", "--finetune-epochs", "6", "--finetune-lr", "0.5",
@@ -215,17 +218,28 @@ def test_what_others_put_into_the_work_folder_stays(quick, folder, tmp_path):
 
 def test_every_option_reaches_the_model(quick, folder, tmp_path):
     options = {"hidden_layers_sizes": (4, 3, 2), "visible": "gaussian", "output": "sigmoid", "pretrain_lr": 0.01,
-               "pretrain_epochs": 1, "k": 2, "finetune_lr": 0.2, "finetune_epochs": 3, "batch_size": 7, "patience": 9,
-               "patience_increase": 3.0, "improvement_threshold": 0.9, "shard_frames": 50, "seed": 3}
-    arguments = [part for name, value in options.items()
+               "pretrain_epochs": 1, "k": 2, "persistent": True, "finetune_lr": 0.2, "finetune_epochs": 3,
+               "batch_size": 7, "patience": 9, "patience_increase": 3.0, "improvement_threshold": 0.9,
+               "shard_frames": 50, "seed": 3}
+    arguments = [part for name, value in options.items() if name != "persistent"
                  for part in ("--" + name.replace("_", "-"),
                               ",".join(map(str, value)) if isinstance(value, tuple) else str(value))]
+    arguments.append("--persistent")
     assert main(["train", str(folder), "-o", str(tmp_path / "m.npz"), "--jobs", "1", *arguments,
                  "--scaling", "standardize"]) == 0
     model = load_model(tmp_path / "m.npz")
     assert model.about["settings"] == options | {"hidden_layers_sizes": [4, 3, 2]}
     assert (model.scaling.kind, model.visible, model.output) == ("standardize", "gaussian", "sigmoid")
     assert [len(bias) for bias in model.biases] == [4, 3, 2, 2]
+
+
+def test_a_switch_is_turned_on_and_off():
+    parser = argparse.ArgumentParser()
+    add_options(parser, TrainingSettings, defaults=TrainingSettings())
+    for arguments, expected in ((["--persistent"], {"persistent": True}), (["--no-persistent"], {"persistent": False}),
+                                ([], {})):
+        assert given_options(parser.parse_args(arguments), TrainingSettings) == expected
+    assert "Default: no" in parser.format_help()
 
 
 def test_a_table_of_labels_and_parts_is_followed(quick, folder, tmp_path):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytensor
+import pytensor.tensor as pt
 import pytest
 
 from dbn.graph.compile import n_minibatches
@@ -75,6 +76,30 @@ def test_pretraining_epoch_against_the_tutorials_functions(dtype):
         assert run(ORDER, BATCH_SIZE, 0.1) == pytest.approx(np.dot(costs, sizes) / N, rel=1e-5)
         for expected, value in zip(one_by_one.get_values(), at_once.get_values()):
             np.testing.assert_allclose(value, expected, **TOLERANCE[dtype])
+        inputs = at_once.propup_function(layer)(inputs)
+
+
+def test_pcd_epoch_against_updates_one_by_one():
+    """Parameters, chains, the unit of the pseudo-likelihood and the mean cost of PCD-2, over two epochs a layer."""
+    data = examples(N)[0].astype("float64")
+    one_by_one, at_once = network("float64"), network("float64")
+    inputs = data
+    for layer, n_hidden in enumerate((6, 5)):
+        chains = [pytensor.shared(np.zeros((BATCH_SIZE, n_hidden))) for _ in range(2)]
+        rbm, x = one_by_one.rbm_layers[layer], pt.dmatrix()
+        rbm.input = x
+        cost, updates = rbm.get_cost_updates(LR, persistent=chains[0], k=2)
+        update = pytensor.function([x], cost, updates=updates)
+        run = at_once.pretraining_epoch(layer, pytensor.shared(inputs), k=2, persistent=chains[1])
+        for order in (ORDER, ORDER[::-1].copy()):
+            batches = [order[start:start + BATCH_SIZE] for start in range(0, N, BATCH_SIZE)]
+            total = sum(len(rows) * float(update(inputs[rows])) for rows in batches)
+            assert run(order, BATCH_SIZE, LR) == pytest.approx(total / N, rel=1e-8)
+        for expected, value in zip([*one_by_one.get_values(), chains[0].get_value()],
+                                   [*at_once.get_values(), chains[1].get_value()]):
+            np.testing.assert_allclose(value, expected, **TOLERANCE["float64"])
+        assert chains[0].get_value().any()
+        assert rbm.bit_i_idx.get_value() == at_once.rbm_layers[layer].bit_i_idx.get_value() == 6 % rbm.n_visible
         inputs = at_once.propup_function(layer)(inputs)
 
 

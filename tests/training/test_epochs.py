@@ -52,15 +52,18 @@ def test_networks_of_any_width_share_two_functions(compilations, monkeypatch):
 def test_every_shape_has_a_function_of_its_own(monkeypatch):
     """By everything that changes the graph, whose building is left out here."""
     forget_compiled(monkeypatch)
-    monkeypatch.setattr(dbn.training.epochs, "CompiledEpoch", lambda dbn, layer=None, k=1: (
-        dbn.n_layers, type(dbn.rbm_layers[0]).__name__, dbn.logLayer.output, dbn.dtype, layer, k))
-    made = [pretraining_epoch("bernoulli", 1, "float32"), pretraining_epoch("bernoulli", 2, "float32"),
-            pretraining_epoch("gaussian", 1, "float32"), pretraining_epoch("bernoulli", 1, "float64"),
+    monkeypatch.setattr(dbn.training.epochs, "CompiledEpoch", lambda dbn, layer=None, k=1, persistent=False: (
+        dbn.n_layers, type(dbn.rbm_layers[0]).__name__, dbn.logLayer.output, dbn.dtype, layer, k, persistent))
+    made = [pretraining_epoch("bernoulli", 1, False, "float32"), pretraining_epoch("bernoulli", 2, False, "float32"),
+            pretraining_epoch("bernoulli", 1, True, "float32"),
+            pretraining_epoch("gaussian", 1, False, "float32"), pretraining_epoch("bernoulli", 1, False, "float64"),
             *(finetuning_epoch(n, output, dtype) for n in (1, 2) for output in ("softmax", "sigmoid")
               for dtype in ("float32", "float64"))]
-    assert made == [(1, "RBM", "softmax", "float32", 0, 1), (1, "RBM", "softmax", "float32", 0, 2),
-                    (1, "GaussianRBM", "softmax", "float32", 0, 1), (1, "RBM", "softmax", "float64", 0, 1),
-                    *((n, "RBM", output, dtype, None, 1) for n in (1, 2) for output in ("softmax", "sigmoid")
+    assert made == [(1, "RBM", "softmax", "float32", 0, 1, False), (1, "RBM", "softmax", "float32", 0, 2, False),
+                    (1, "RBM", "softmax", "float32", 0, 1, True),
+                    (1, "GaussianRBM", "softmax", "float32", 0, 1, False),
+                    (1, "RBM", "softmax", "float64", 0, 1, False),
+                    *((n, "RBM", output, dtype, None, 1, False) for n in (1, 2) for output in ("softmax", "sigmoid")
                       for dtype in ("float32", "float64"))]
 
 
@@ -87,6 +90,6 @@ def test_threads_share_nothing(compilations):
 
 def test_the_rows_are_let_go(compilations):
     bits(training_sets())
-    for epoch in (pretraining_epoch("bernoulli", 1, "float32"), finetuning_epoch(2, "softmax", "float32")):
+    for epoch in (pretraining_epoch("bernoulli", 1, False, "float32"), finetuning_epoch(2, "softmax", "float32")):
         assert epoch.data_x.get_value().size == epoch.data_y.get_value().size == 0
     assert len(compilations) == 2

@@ -243,13 +243,39 @@ def test_options_of_the_network_reach_it(monkeypatch):
     assert network.logLayer.output == "sigmoid"
     compiled = []
     forget_compiled(monkeypatch)
-    monkeypatch.setattr(DBN, "pretraining_epoch", lambda self, layer, data, k: compiled.append(
+    monkeypatch.setattr(DBN, "pretraining_epoch", lambda self, layer, data, k, persistent=None: compiled.append(
         (type(self.rbm_layers[layer]), k)) or (lambda order, batch_size, lr: float(batch_size == 10 and lr == 0.05)))
     monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y: compiled.append(
         (self.n_layers, self.logLayer.output)) or (lambda order, batch_size, lr: float(batch_size == 10 and lr == 1.0)))
     history = run({"k": 3, "visible": "gaussian", "output": "sigmoid"}).history
     assert compiled == [(GaussianRBM, 3), (RBM, 3), (2, "sigmoid")]
     assert [r["cost"] for r in history] == [1.0] * 12
+
+
+def test_pcd_watches_the_pseudo_likelihood_and_begins_each_layer_with_chains_at_zeros(monkeypatch):
+    """Of networks that stand still: the same number as the sum over all units of exact conditionals, near enough."""
+    begun = []
+    runner_run = _EpochRunner.run
+    monkeypatch.setattr(_EpochRunner, "run", lambda self, *arguments: (
+        begun.append([param.get_value() for param in self.params[3:]]), runner_run(self, *arguments))[1])
+    result = run({"persistent": True, "pretrain_lr": 1e-30, "pretrain_epochs": 2, "finetune_epochs": 0, "k": 2})
+    x = training_sets()[0].rows.astype(float)
+    layers = [(layer.W.get_value().astype(float), layer.b.get_value()) for layer in result.dbn.sigmoid_layers]
+    for layer, ((W, b), rbm) in enumerate(zip(layers, result.dbn.rbm_layers)):
+        assert [chains.shape for chains, _ in begun[2 * layer:2 * layer + 2]] == [(10, rbm.n_hidden)] * 2
+        (first, unit), (second, next_unit) = begun[2 * layer:2 * layer + 2]
+        assert not first.any() and set(np.unique(second)) == {0, 1}
+        assert unit == 0 and next_unit == PER_EPOCH % rbm.n_visible
+        v = x.round()
+        expected = 0.0
+        for i in range(rbm.n_visible):
+            flipped = v.copy()
+            flipped[:, i] = 1 - flipped[:, i]
+            energies = [-np.logaddexp(0, each @ W + b).sum(axis=1) for each in (v, flipped)]
+            expected += special.log_expit(energies[1] - energies[0]).mean()
+        cost = np.mean([record["cost"] for record in result.history[2 * layer:2 * layer + 2]])
+        assert cost == pytest.approx(expected, rel=0.15)
+        x = special.expit(x @ W + b)
 
 
 # Early stopping
@@ -383,7 +409,7 @@ def test_a_set_without_frames():
     ("finetune_lr", -0.1), ("finetune_lr", np.nan), ("pretrain_lr", np.inf), ("pretrain_lr", "0.1"),
     ("pretrain_lr", None), ("patience_increase", 0), ("improvement_threshold", [1]), ("pretrain_epochs", -1),
     ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
-    ("seed", -1), ("seed", "0"),
+    ("seed", -1), ("seed", "0"), ("persistent", 1), ("persistent", "no"), ("persistent", None),
 ])
 def test_settings_that_cannot_be_meant(name, value):
     with pytest.raises(TrainingError, match=name):

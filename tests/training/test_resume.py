@@ -30,7 +30,7 @@ from dbn.training.state import RunState
 from dbn.training.loops import train
 from small_network import N_OUTS, settings, training_sets
 
-directory, last_epoch, signal_name, *max_epoch = sys.argv[1:]
+directory, last_epoch, signal_name, persistent, *max_epoch = sys.argv[1:]
 dbn.training.state.SECONDS_BETWEEN_SAVES = 0.0
 finish_epoch = RunState.finish_epoch
 
@@ -40,7 +40,8 @@ def finish_epoch_and_die(self, values, **record):
         os.kill(os.getpid(), getattr(signal, signal_name))
 
 RunState.finish_epoch = finish_epoch_and_die
-train(*training_sets(), N_OUTS, settings(), directory, max_epoch=int(max_epoch[0]) if max_epoch else None)
+train(*training_sets(), N_OUTS, settings(persistent=persistent == "True"), directory,
+      max_epoch=int(max_epoch[0]) if max_epoch else None)
 """
 
 
@@ -72,11 +73,21 @@ def test_killed_runs_go_on_where_they_stopped(tmp_path):
     assert files_in(tmp_path) == ["checkpoint.npz", "history.jsonl"]
 
 
-def kill_after(directory, last_epoch, name, *max_epoch):
+def test_a_run_killed_within_pcd_goes_on_with_its_chains(tmp_path):
+    """In the first layer and in the second, whose chains begin anew."""
+    for last_epoch in (2, 5):
+        kill_after(tmp_path, last_epoch, "SIGKILL", persistent=True)
+    expected = run(persistent=True)
+    assert_same(run(tmp_path, persistent=True), expected)
+    assert all((value != other).any() for value, other in zip(expected.dbn.get_values(), run().dbn.get_values()))
+
+
+def kill_after(directory, last_epoch, name, *max_epoch, persistent=False):
     """A process of its own that goes on in `directory` and dies when `last_epoch` epochs are through."""
     tests = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}", "OMP_NUM_THREADS": "1"}
-    process = subprocess.run([sys.executable, "-c", DRIVER, directory, str(last_epoch), name, *map(str, max_epoch)],
+    process = subprocess.run([sys.executable, "-c", DRIVER, directory, str(last_epoch), name, str(persistent),
+                              *map(str, max_epoch)],
                              env=environment, cwd=directory, capture_output=True, text=True)
     assert process.returncode == -getattr(signal, name), process.stderr
     assert len((directory / "history.jsonl").read_text().splitlines()) == last_epoch
@@ -104,7 +115,7 @@ class Interrupted(BaseException):
     """Stands for Ctrl-C, which is no Exception either."""
 
 
-def interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, before_the_end=False):
+def interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, before_the_end=False, **options):
     """Run until `n_epochs` epochs are through, the last of them with or without its being noted."""
     with monkeypatch.context() as patch:
         finish_epoch = RunState.finish_epoch
@@ -120,16 +131,17 @@ def interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, before_th
         patch.setattr(RunState, "finish_epoch", finish_or_stop)
         patch.setattr(dbn.training.state, "SECONDS_BETWEEN_SAVES", seconds_between_saves)
         with pytest.raises(Interrupted):
-            run(directory)
+            run(directory, **options)
 
 
+@pytest.mark.parametrize("options", [{}, {"persistent": True}], ids=["CD", "PCD"])
 @pytest.mark.parametrize("seconds_between_saves", [0.0, 1e9], ids=["saved each epoch", "saved each stage"])
-def test_interrupted_anywhere(quick, monkeypatch, tmp_path, seconds_between_saves):
-    expected = run()
+def test_interrupted_anywhere(quick, monkeypatch, tmp_path, seconds_between_saves, options):
+    expected = run(**options)
     for n_epochs in range(1, N_EPOCHS + 1):
         directory = tmp_path / str(n_epochs)
-        interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, before_the_end=n_epochs % 2 == 0)
-        assert_same(run(directory), expected)
+        interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, n_epochs % 2 == 0, **options)
+        assert_same(run(directory, **options), expected)
         assert files_in(directory) == ["checkpoint.npz", "history.jsonl"]
 
 

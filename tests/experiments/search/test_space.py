@@ -106,7 +106,7 @@ def test_every_graph_is_compiled_once_not_every_point(monkeypatch):
     first, others = compiled
     assert len(first) == 1 and sorted(first + others) == sorted(
         [("finetuning_epoch", n, output) for n in (1, 2, 3, 4) for output in ("sigmoid", "softmax")]
-        + [("pretraining_epoch", visible, 1) for visible in ("bernoulli", "gaussian")])
+        + [("pretraining_epoch", visible, 1, False) for visible in ("bernoulli", "gaussian")])
 
 
 def test_training_finds_its_graphs_compiled(run, tmp_path, monkeypatch):
