@@ -174,9 +174,6 @@ class RunState:
     def _lists(self):
         return (("value", self.values), ("best", self.best_values), ("chain", self.chain))
 
-    def _lists(self):
-        return (("value", self.values), ("best", self.best_values), ("chain", self.chain))
-
     def _load(self):
         advice = "delete the file to train from the beginning"
         try:
