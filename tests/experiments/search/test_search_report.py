@@ -364,8 +364,8 @@ def test_options_that_do_not_go_with_the_winner(write_result, arguments, message
 
 
 def test_a_split_that_is_not_drawn_may_be_repeated(write_result):
-    out = write_result(settings=vars(PROFILES["smoke"]) | {"split": "sturm", "training": None})
-    options = parse("", smoke(out, "--from-sweep", "--split", "sturm", "--seed", "2", "--repeats", "3"))
+    out = write_result(settings=vars(PROFILES["smoke"]) | {"split": "own.csv", "training": None})
+    options = parse("", smoke(out, "--from-sweep", "--split", "own.csv", "--seed", "2", "--repeats", "3"))
     assert options.winner["point"] == 0
 
 
