@@ -63,7 +63,7 @@ class FrameStore:
     key : str
         SHA-256 of all that the frames depend on, see :meth:`build`.
     versions : dict
-        Of what computed the frames, see :func:`dbn.system.versions.versions`; empty in a store of before that was kept.
+        Of what computed the frames, see :func:`dbn.system.versions.versions`; empty if an older program made the store.
     """
 
     def __init__(self, path, frames, index):

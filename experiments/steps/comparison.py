@@ -136,7 +136,7 @@ def _svms_of(run):
 
 
 def _parts(run, row):
-    """What a row of :func:`_answers` is made of; of one of before that was kept, nothing is known but the network."""
+    """What a row of :func:`_answers` is made of; of one that an older program kept, the network alone is known."""
     return row.get("parts", [*run.parts, (_svms_of(run), {})])
 
 

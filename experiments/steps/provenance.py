@@ -44,7 +44,7 @@ def made_with(parts):
     Parameters
     ----------
     parts : iterable of (str, dict)
-        In the order of the work; a record may be a joined one, or an empty one of before versions were kept.
+        In the order of the work; a record may be a joined one, or empty, where an older program kept none.
 
     Returns
     -------
