@@ -117,6 +117,7 @@ class Profile:
     sweep_frames: int | None = None        # training frames, drawn once for all points; None is all
     sweep_valid_frames: int | None = None  # validation frames, likewise
     sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
+    # the training's patience holds for the points as well: a search of no more epochs stops none before its rung
 
 
 PROFILES = {

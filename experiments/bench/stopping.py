@@ -8,7 +8,8 @@ early stopping. Each rule is then asked at which epoch it had ended the training
 accuracy of all epochs minus the best until that one, in points. The corpora are scikit-learn's digits, the synthetic
 corpus in three sizes, and each ``--folder`` of real sounds with one sub-folder a class. Test songs play no part.
 
-It takes about ten minutes of one core, and four more for each folder. Stopped, the same command goes on.
+It takes about ten minutes of one free core, by an estimate, and four more for each folder: ``--frames`` bounds both.
+Stopped, the same command goes on.
 """
 import argparse
 import hashlib
