@@ -2,6 +2,14 @@
 
 Every script runs twice, on two corpora that differ in their test songs alone: in the second one these are white noise,
 longer, and each in another class. What was learnt and chosen must be equal to the last bit, the accuracies must not.
+
+Broken on purpose, and what failed:
+
+Table 3's SVMs trained on training and validation songs   test_table_anew[table3]
+SVMs fitted again with validation songs after the choice  test_table_anew, both tables
+C and gamma chosen on the test songs                      test_table_anew, test_choices_of_the_svms, both tables
+early stopping on the test songs                          test_networks, both; test_choices_of_the_svms, both tables
+every seventh frame of a test song votes                  test_table_anew[table2]
 """
 import csv
 import hashlib
