@@ -162,8 +162,9 @@ def test_tags_and_their_network(smoke_run, tmp_path, at_version):
     report.main(smoke(out))
     # an older program kept no versions with them
     for path in out.glob("tagging/*.json"):
-        path.write_text(json.dumps({name: value for name, value in json.loads(path.read_text()).items()
-                                    if name != "parts"}))
+        kept = json.loads(path.read_text())
+        if isinstance(kept, dict):  # a list names identical clips
+            path.write_text(json.dumps({name: value for name, value in kept.items() if name != "parts"}))
     path, = out.glob("tagging/features-*.npz")
     with np.load(path) as arrays:
         kept = {name: arrays[name] for name in arrays if name != "parts"}
@@ -278,7 +279,7 @@ def test_sturm_s_split_is_of_gtzan_alone(tmp_path, dataset):
         parse("", ["--dataset", dataset, *root, "--split", "sturm", "--out", str(tmp_path / "out")])
 
 
-@pytest.mark.parametrize("profile, n_epochs, n_frames", [("demo", "100", "4,000"), ("smoke", "5", "500"),
+@pytest.mark.parametrize("profile, n_epochs, n_frames", [("demo", "40", "4,000"), ("smoke", "5", "500"),
                                                          ("paper", None, None)])
 def test_sturm_s_split_says_which_sizes_the_profile_has(tmp_path, profile, n_epochs, n_frames):
     options = parse("", ["--dataset", "gtzan", "--root", str(tmp_path), "--profile", profile, "--split", "sturm",
