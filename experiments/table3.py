@@ -1,8 +1,8 @@
 """Table 3: an SVM on means and variances over 5 s windows; a song takes the vote of its windows (§5.1.2)."""
 import numpy as np
-from tqdm import tqdm
 
 from dbn.features.aggregate import aggregate
+from dbn.system.progress import progress_bar
 from experiments import paper
 from experiments.steps.comparison import Examples, compare
 from experiments.steps.options import parse, run_script
@@ -40,7 +40,7 @@ def window_examples(run, features):
 
     train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))
     of_song = {song.name: windows(song)
-               for song in tqdm([*train, *valid, *test], desc="windows", unit=" songs", disable=None)}
+               for song in progress_bar("windows", [*train, *valid, *test], unit=" songs")}
     names = features.names
     n_windows = [len(of_song[song.name]["MFCCs"]) for song in train]
     return Examples(train_x={name: np.concatenate([of_song[song.name][name] for song in train]) for name in names},

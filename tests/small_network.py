@@ -7,6 +7,7 @@ import dbn.training.epochs
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
 from dbn.graph.streams import RandomStreams
+from dbn.training.loops import train
 from dbn.training.settings import TrainingSettings
 
 N_INS, HIDDEN, N_OUTS, BATCH_SIZE = 8, (6, 5), 3, 10
@@ -42,6 +43,16 @@ def settings(**changes):
 def training_sets():
     """Sets of 120 and 60 frames to train and validate on."""
     return [FrameSet.from_arrays(*examples(n, seed), segment_length=20) for n, seed in ((120, 1), (60, 2))]
+
+
+def run_in(directory=None, progress=False, data_key="", max_epoch=None, **options):
+    """Train the small network, in a folder if one is given."""
+    return train(*training_sets(), N_OUTS, settings(**options), directory, data_key, progress, max_epoch)
+
+
+def without(record, key):
+    """A dict less a key."""
+    return {name: value for name, value in record.items() if name != key}
 
 
 def forget_compiled(monkeypatch):

@@ -258,7 +258,7 @@ def test_wrong_tables_name_the_line(tmp_path, capsys, text, message):
     else:
         with pytest.raises(DatasetError, match=message):
             labels.load(root, table)
-    refused(tmp_path, capsys, message, "--labels", str(table))
+    assert_refused(tmp_path, capsys, message, "--labels", str(table))
 
 
 def test_tables_as_spreadsheets_write_them(tmp_path):
@@ -278,7 +278,7 @@ def test_a_table_that_is_no_file(tmp_path):
             labels.load(tmp_path, f"{tmp_path}/{name}")
 
 
-def refused(tmp_path, capsys, message, *options):
+def assert_refused(tmp_path, capsys, message, *options):
     """``dbn train`` on ``music/`` says so in one message, and leaves no file behind."""
     before = sorted(tmp_path.rglob("*"))
     try:
@@ -329,7 +329,7 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS)
 def test_wrong_options_name_themselves(tmp_path, capsys, options):
     make_folder(tmp_path / "music")
-    refused(tmp_path, capsys, OPTIONS[options], *options.split())
+    assert_refused(tmp_path, capsys, OPTIONS[options], *options.split())
 
 
 @pytest.mark.parametrize("make, message", [
@@ -343,7 +343,7 @@ def test_wrong_options_name_themselves(tmp_path, capsys, options):
 ], ids=["nothing", "a file", "empty", "one class", "two songs a class", "all songs bad"])
 def test_folders_that_cannot_be_trained_on(tmp_path, capsys, make, message):
     make(tmp_path / "music")
-    refused(tmp_path, capsys, message)
+    assert_refused(tmp_path, capsys, message)
 
 
 def test_a_model_path_that_is_no_file(tmp_path):

@@ -9,13 +9,13 @@ import os
 import shutil
 
 import numpy as np
-from tqdm import tqdm
 
 from dbn.audio.reading import expected_length
 from dbn.audio.spectra import dft_magnitudes, frame_count
 from dbn.audio.streaming import stream_magnitudes
 from dbn.errors import AudioError, require_integer
 from dbn.system.files import disk_errors, flush_to_disk, npy_header
+from dbn.system.progress import progress_bar
 
 _COPY_ROWS = 8192
 
@@ -104,7 +104,7 @@ def _in_parallel(jobs, progress, function, arguments):
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         tasks = (joblib.delayed(function)(*each) for each in arguments)
         results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
-        yield from tqdm(results, total=len(arguments), desc="frames", unit="song", disable=None if progress else True)
+        yield from progress_bar("frames", results, progress, total=len(arguments), unit="song")
 
 
 def _write_song(file, target, position, slot, settings):

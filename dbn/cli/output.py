@@ -9,6 +9,7 @@ from tqdm import tqdm
 from dbn.audio.reading import expected_length
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
+from dbn.system.progress import progress_bar
 
 
 def decodable(text):
@@ -35,9 +36,9 @@ class Progress:
         self.n_failed = 0
         self._lengths = {source.path: expected_length(source.path, 1) for source in inputs}
         self._done = 0
-        self._bar = tqdm(total=sum(self._lengths.values()), desc=description, disable=None, leave=False,
-                         bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio "
-                                    "[{elapsed}<{remaining}]")
+        self._bar = progress_bar(description, in_logs=False, total=sum(self._lengths.values()), leave=False,
+                                 bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio "
+                                            "[{elapsed}<{remaining}]")
 
     def __enter__(self):
         return self

@@ -18,9 +18,8 @@ import urllib.request
 import zlib
 from pathlib import Path, PurePosixPath
 
-from tqdm import tqdm
-
 from dbn.errors import DatasetError
+from dbn.system.progress import progress_bar
 
 CHUNK = 1 << 18  # bytes read at a time
 TIMEOUT = 60  # seconds without a byte before the line counts as broken
@@ -104,8 +103,7 @@ def _continue(address, part, size, progress):
         if start not in (0, offset):
             raise DatasetError(f"{address}: asked for byte {offset}, the server sent from byte {start}")
         with (open(part, "ab" if start else "wb") as file,
-              tqdm(total=size, initial=start, unit="B", unit_scale=True, desc=part.stem,
-                   disable=None if progress else True) as bar):
+              progress_bar(part.stem, None, progress, total=size, initial=start, unit="B", unit_scale=True) as bar):
             while start < size and (chunk := response.read(min(CHUNK, size - start))):
                 file.write(chunk)
                 start += len(chunk)
@@ -231,7 +229,7 @@ def _extract(archive, folder, wanted, max_bytes, progress):
     """Copy the wanted members below `folder` and count them."""
     n_files = 0
     with (gzip.open(archive) as stream, tarfile.open(fileobj=_AtMost(stream, max_bytes), mode="r|") as tar):
-        for member in tqdm(tar, desc="unpack", unit="file", disable=None if progress else True):
+        for member in progress_bar("unpack", tar, progress, unit="file"):
             name = PurePosixPath(member.name)
             if name.is_absolute() or ".." in name.parts or not (member.isdir() or _is_plain(member)):
                 raise DatasetError(f"member {member.name!r} is no plain file or folder inside it")

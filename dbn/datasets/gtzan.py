@@ -32,12 +32,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from tqdm import tqdm
 
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.download import fetch, unpack
 from dbn.datasets.identical import equal_pairs
 from dbn.errors import DatasetError, DBNError
+from dbn.system.progress import progress_bar
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 SUFFIXES = (".au", ".wav", ".flac")  # of a track in two formats the first is taken: AU is the original
@@ -282,7 +282,7 @@ def validate(root, index=None, progress=True):
     entries = read_index(index)
     corpus = load(root, index)
     digests, unreadable = {}, []
-    for track in tqdm(corpus.tracks, desc="validate", unit="track", disable=None if progress else True):
+    for track in progress_bar("validate", corpus.tracks, progress, unit="track"):
         try:
             digests[track.name] = wav_md5(track.path)
         except (soundfile.SoundFileError, OSError) as error:

@@ -17,13 +17,13 @@ from typing import NamedTuple
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.stats import wilcoxon
-from tqdm import tqdm
 
 from dbn.errors import DBNError, require_integer
 from dbn.evaluation.stats import bootstrap_interval
 from dbn.evaluation.svm import RBFSVM
 from dbn.evaluation.tag_draws import INNER_FOLDS, draw_all, group_folds, group_keys, plan_draws
 from dbn.system.blas import one_blas_thread
+from dbn.system.progress import progress_bar
 from dbn.trained.tagger import TagSVM
 
 
@@ -293,7 +293,7 @@ def _checked(features, tags, groups, C, gamma):
 def _in_parallel(tasks, jobs, progress, description):
     """Iterator over the tasks' results, in order."""
     results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
-    return iter(tqdm(results, total=len(tasks), desc=description, disable=None if progress else True))
+    return iter(progress_bar(description, results, progress, total=len(tasks)))
 
 
 def _score_draw(clips, has_tag, draw, points):

@@ -20,10 +20,10 @@ from itertools import combinations, product
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.svm import SVC
-from tqdm import tqdm
 
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
+from dbn.system.progress import progress_bar
 
 ROWS = 1024  # examples evaluated at once
 COLUMNS = 512  # support vectors at once: 2 MB of kernel values in single precision, one core's cache
@@ -152,7 +152,7 @@ class RBFSVM:
             A song without examples, or NaN features, by its number.
         """
         _check_songs(songs, self.mean_.size)
-        bar = tqdm(songs, desc="SVM", unit="song", disable=None if progress else True)
+        bar = progress_bar("SVM", songs, progress, unit="song")
         return np.array([vote(self.predict(song)) for song in bar])
 
     def _standardise(self, x):
@@ -335,7 +335,7 @@ def select(train_x, train_y, valid_songs, valid_labels, grid, jobs=1, progress=T
     tasks = (delayed(_try_point)(C, gamma, train_x, train_y, examples, ends, valid_labels) for C, gamma in points)
     results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
     best, best_rank, log = None, None, []
-    for model, row in tqdm(results, total=len(points), desc="SVM grid", disable=None if progress else True):
+    for model, row in progress_bar("SVM grid", results, progress, total=len(points)):
         log.append(row)
         rank = (row["song_accuracy"], row["example_accuracy"], -row["C"], -row["gamma"])
         if best is None or rank > best_rank:

@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
 
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
 from dbn.errors import DivergedError, TrainingError
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
+from dbn.system.progress import progress_bar
 from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training import epochs
 from dbn.training.monitor import gap_measure
@@ -282,9 +282,9 @@ def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoc
     kept in ``state.best_values``. Training ends after ``settings.patience`` epochs in a row without a lower one.
 
     The tutorial's rule is another one: it ends after four epochs, or after twice the epochs until the last clear
-    improvement (by 0.5 % of the error) if that is more. It counts minibatches from 0, so that it ends one or two
-    before the last of an epoch and leaves that epoch unmeasured. What either loses of accuracy, and what it saves of
-    the time, ``python -m experiments.bench.stopping`` measures.
+    improvement (by 0.5 % of the error) if that is more. As it counts minibatches from 0, it then ends one minibatch
+    before the last epoch does, and leaves that epoch unmeasured. What either rule loses of accuracy, and what it saves
+    of the time, ``python -m experiments.bench.stopping`` measures.
 
     Parameters
     ----------
@@ -390,5 +390,5 @@ def _finite_values(dbn, cost, where, option, lr, state):
 
 
 def _bar(description, total, initial, progress):
-    return tqdm(desc=description, total=total, initial=initial, unit=" frames", unit_scale=True, smoothing=0.1,
-                disable=None if progress else True)
+    return progress_bar(description, None, progress, total=total, initial=initial, unit=" frames", unit_scale=True,
+                        smoothing=0.1)

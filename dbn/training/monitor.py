@@ -9,7 +9,7 @@ import numpy as np
 from dbn.trained.forward import hidden_activations
 from dbn.trained.generative import free_energy
 
-MOST_FRAMES = 2048  # of each set: a hundredth of a second
+MOST_FRAMES = 2048  # of each set; to measure them takes some hundredths of a second
 
 
 def gap_measure(rbm, visible, layers_below, train_set, valid_set):

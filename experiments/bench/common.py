@@ -8,7 +8,8 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from tqdm import tqdm
+
+from dbn.system.progress import progress_bar
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def alternate(contestants, rounds, description, clock=time.perf_counter):
     dict of str to float array [rounds]
     """
     seconds = {name: np.empty(rounds) for name in contestants}
-    for number in tqdm(range(-1, rounds), desc=description, unit="round", disable=None):
+    for number in progress_bar(description, range(-1, rounds), unit="round"):
         for name, contestant in contestants.items():
             began = clock()
             contestant()

@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from sklearn.datasets import load_digits
-from tqdm import tqdm
 
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
+from dbn.system.progress import progress_bar
 from dbn.training import TrainingSettings, train
 from experiments.search.inputs import PARTS, chosen_frames
 from experiments.steps.options import parse, run_script
@@ -108,7 +108,7 @@ def record(chosen, n_seeds, n_epochs, n_frames, out):
     """
     curves = []
     tasks = [(corpus, seed) for corpus in chosen for seed in range(n_seeds)]
-    with tqdm(total=len(tasks) * len(SETTINGS), desc="early stopping", unit="training", disable=None) as bar:
+    with progress_bar("early stopping", total=len(tasks) * len(SETTINGS), unit="training") as bar:
         for corpus, seed in tasks:
             folder = out / f"{Path(corpus).name}-{hashlib.sha256(corpus.encode()).hexdigest()[:8]}"
             sets_of = cache(_digits(seed) if chosen[corpus] is None else _songs(chosen[corpus], folder, seed, n_frames))

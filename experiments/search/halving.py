@@ -6,8 +6,7 @@ order and by however many processes the points were trained.
 """
 import math
 
-from tqdm import tqdm
-
+from dbn.system.progress import progress_bar
 from experiments.search.records import halved, has_reached, read_record, score, write_record
 
 
@@ -152,5 +151,5 @@ class Search:
 
 
 def _bar():
-    return tqdm(desc="search", unit=" s", smoothing=0, disable=None,
-                bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left{postfix}")
+    return progress_bar("search", unit=" s", smoothing=0,
+                        bar_format="{desc}: {percentage:3.0f}%|{bar:20}| {elapsed}, {remaining} left{postfix}")

@@ -10,11 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Callable
 
 import numpy as np
-from tqdm import tqdm
 
 from dbn.errors import DBNError
 from dbn.evaluation.svm import select, vote
 from dbn.system.files import atomic_path
+from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
 from experiments.steps import pictures
 from experiments.steps.features import FeatureSets, feature_names, mfcc_versions
@@ -121,7 +121,7 @@ def _answers(run, table, examples_of, grid, jobs):
         svm, log = select(examples.train_x[name], examples.train_y, examples.valid_songs[name],
                           examples.valid_labels, grid, jobs=jobs)
         chosen = time.monotonic()
-        songs = tqdm(examples.test_songs, desc=f"{name}, test songs", unit=" songs", disable=None)
+        songs = progress_bar(f"{name}, test songs", examples.test_songs, unit=" songs")
         predicted = [str(vote(svm.predict(examples.of_song(song)[name]))) for song in songs]
         answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "log": log, "parts": parts}
         for step, seconds in (("SVM training and choice", chosen - started), ("test", time.monotonic() - chosen)):

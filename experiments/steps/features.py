@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from tqdm import tqdm
 
 from dbn.audio import load_audio
 from dbn.errors import DatasetError
 from dbn.features.mfcc import mfcc
 from dbn.system.files import atomic_path, release_pages, write_rows
+from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
 from experiments.steps.pipeline import read_json
 
@@ -49,7 +49,7 @@ def mfcc_rows(corpora):
     with corpora.timed("mfcc"), parallel_config("loky", inner_max_num_threads=1):
         songs = Parallel(n_jobs=corpora.options.jobs, return_as="generator")(
             delayed(_song_mfcc)(paths[song.name], song.stop - song.start, settings) for song in store.songs)
-        songs = tqdm(songs, desc="MFCCs", total=len(store.songs), unit=" songs", disable=None)
+        songs = progress_bar("MFCCs", songs, total=len(store.songs), unit=" songs")
         return write_rows(path, len(store.frames), profile.n_mfcc, songs)
 
 

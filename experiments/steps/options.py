@@ -121,6 +121,8 @@ def _check(options):
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
         raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
+    if options.root is not None and not options.root.is_dir():
+        raise DBNError(f"--root {options.root}: there is no such folder")
     if options.profile.split == "sturm" and options.dataset != "gtzan":
         raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")

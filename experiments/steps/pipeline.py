@@ -41,7 +41,6 @@ class Corpora:
         self.options = options
         self.profile = options.profile
         self.out = options.out
-        self.out.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def corpus(self):
@@ -93,6 +92,7 @@ class Corpora:
 
     def timed(self, step):
         """Context manager: keep the time of a step in ``seconds.json``, unless an earlier run did the work."""
+        self.out.mkdir(parents=True, exist_ok=True)
         return _Timed(self.out / "seconds.json", step)
 
     def seconds(self):
@@ -132,7 +132,7 @@ def identical_pairs(tracks, key, folder):
     pairs = read_json(path, None)
     if pairs is None:
         pairs = identical.identical_files(tracks)
-        folder.mkdir(exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(pairs))
     return pairs
@@ -163,7 +163,6 @@ class Run:
         self.profile = corpora.profile
         self.settings = replace(self.profile.training, seed=seed)
         self.folder = corpora.out / f"seed-{seed}"
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     @cached_property
     def split(self):

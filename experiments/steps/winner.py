@@ -56,7 +56,10 @@ def read_winner(out, search, run):
     except FileNotFoundError:
         begun = "is not finished" if (out / "sweep").exists() else "was not made yet"
         raise DBNError(f"--from-sweep: the search {begun} ({path} is not there); make it with\n  {search}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except KeyError as error:
+        raise DBNError(f"{path}: lacks {error}; it is damaged, or an older version of this program wrote it. Delete it "
+                       f"and write it again with\n  {search}") from error
+    except (OSError, ValueError, TypeError) as error:
         raise DBNError(f"{path}: is damaged ({error!r}); delete it and write it again with\n  {search}") from error
     if missing:
         raise DBNError(f"--from-sweep: the search is not finished, {missing} of its {about['n_points']} points are not "

@@ -103,7 +103,7 @@ def run_experiment(options):
     # every row's frames are those that the network was trained on
     options.profile = replace(options.profile, **model.frame_settings)
     folder = options.out / "tagging"
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with corpora.timed("tagged"):
         corpus = tagged_corpus(options)
     with corpora.timed("tag_features"):

@@ -7,7 +7,6 @@ from functools import partial
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
-from tqdm import tqdm
 
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.datasets.majorminer import TagCorpus
@@ -16,6 +15,7 @@ from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
 from dbn.features.mim import temporal_features, timbral_features
 from dbn.system.files import atomic_path
+from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
 from experiments.steps.features import mfcc_settings
 from experiments.steps.provenance import network_parts
@@ -135,7 +135,7 @@ def _of_all(files, model, profile, jobs):
     of_file = partial(_features_or_reason, model=model, profile=profile)
     with parallel_config("loky", inner_max_num_threads=1):
         results = Parallel(n_jobs=jobs, return_as="generator")(delayed(of_file)(file) for file in files)
-        return list(tqdm(results, desc="features of the clips", total=len(files), unit=" clips", disable=None))
+        return list(progress_bar("features of the clips", results, total=len(files), unit=" clips"))
 
 
 def _features_or_reason(file, model, profile):

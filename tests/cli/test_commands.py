@@ -3,85 +3,21 @@ import csv
 import json
 import os
 import pty
-import signal
 import subprocess
 import sys
 import termios
 from configparser import ConfigParser
-from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from command_line import REPOSITORY, SETTINGS, SIZES, call, refusal, whole_file
 from dbn import __version__
 from dbn.__main__ import main as start
-from dbn.audio import dft_magnitudes, load_audio
-from dbn.audio.scaling import Scaling
 from dbn.cli.parser import build_parser, main
 from dbn.features.aggregate import aggregate
-from dbn.trained.model import Model, load_model, save_model
-
-SETTINGS = {"sample_rate": 22050, "frame_length": 64, "hop_length": 32, "window": None}
-SIZES = (33, 5, 4, 3)
-REPOSITORY = Path(__file__).parents[2]
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """A model of random weights and three recordings, to be read only."""
-    root = tmp_path_factory.mktemp("cli")
-    rng = np.random.default_rng(7)
-    model = Model(weights=[rng.normal(size=shape).astype("f4") for shape in zip(SIZES, SIZES[1:])],
-                  biases=[rng.normal(size=n).astype("f4") for n in SIZES[1:]],
-                  visible_biases=[np.zeros(n, dtype="f4") for n in SIZES[:-2]], visible="bernoulli", output="softmax",
-                  scaling=Scaling("max").fit([np.full((1, 33), 8, dtype="f4")]), classes=("a", "b", "ü\n"),
-                  frame_settings=SETTINGS, history=[{"stage": "finetune", "cost": 1.0}], about={"dataset": "test"})
-    save_model(root / "model.npz", model)
-    (root / "music" / "deep").mkdir(parents=True)
-    for name, rate, channels in (("one.wav", 22050, 1), ("two.flac", 44100, 2), ("deep/three.wav", 8000, 1)):
-        soundfile.write(root / "music" / name, rng.uniform(-0.5, 0.5, (2 * rate, channels)), rate)
-    (root / "music" / "notes.txt").write_text("not audio")
-    (root / "music" / ".hidden.wav").write_bytes(b"not audio")
-    return root
-
-
-@pytest.fixture
-def here(folder, tmp_path, monkeypatch):
-    """An empty working folder with a copy of the model; processes find the package from there."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PYTHONPATH", str(REPOSITORY))
-    (tmp_path / "model.npz").write_bytes((folder / "model.npz").read_bytes())
-    return tmp_path
-
-
-def call(*arguments, stdin=b"", **options):
-    """The command in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "dbn", *map(str, arguments)], timeout=60, **(
-        {"input": stdin, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options))
-
-
-def whole_file(folder, path):
-    """The model and all frames of a recording, as the library gives them."""
-    settings = dict(SETTINGS)
-    return load_model(folder / "model.npz"), dft_magnitudes(load_audio(path, settings.pop("sample_rate"), 64),
-                                                            **settings)
-
-
-def refusal(capsys, *arguments, status=2):
-    assert main(list(map(str, arguments))) == status
-    out, error = capsys.readouterr()
-    assert out == "" and "Traceback" not in error
-    return error
-
-
-def usage_error(capsys, *arguments):
-    with pytest.raises(SystemExit) as ended:
-        main(list(map(str, arguments)))
-    assert ended.value.code == 2
-    return capsys.readouterr().err
 
 
 def test_classify_json(folder, here, capsys):
@@ -307,91 +243,6 @@ def test_standard_input_is_bounded(here, monkeypatch, capsys, tmp_path):
     with open(tmp_path / "stdin") as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
         assert "more than 1,000 bytes" in refusal(capsys, "classify", "model.npz", "-", status=1)
-
-
-@pytest.mark.parametrize("command", [["classify"], ["extract", "-o", "out.npz"], ["plot"]])
-def test_models_that_are_none(folder, here, capsys, command):
-    os.mkfifo("pipe.npz")
-    (here / "text.npz").write_text("hello")
-    song = str(folder / "music" / "one.wav")
-    for name, reason in (("missing.npz", "No such file"), ("pipe.npz", "not a regular file"), (".", "directory"),
-                         ("text.npz", "not a model file"), (song, "not a model file")):
-        error = refusal(capsys, command[0], name, song, *command[1:])
-        assert error.startswith(f"dbn: error: {name}: ") and reason in error
-
-
-@pytest.mark.parametrize("settings", [{}, SETTINGS | {"more": 1}, SETTINGS | {"frame_length": 1024},
-                                      SETTINGS | {"hop_length": 0}, SETTINGS | {"window": "none such"}])
-def test_models_whose_frames_do_not_fit(here, capsys, settings):
-    save_model("model.npz", replace(load_model("model.npz"), frame_settings=settings))
-    assert "model.npz: " in refusal(capsys, "info", "model.npz")
-
-
-@pytest.mark.parametrize("arguments, reason", [
-    (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz or .csv"),
-    (["extract", "model.npz", "{song}", "-o", "none/out.npz"], "none/out.npz: cannot be written"),
-    (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
-    (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
-    (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
-    (["classify", "model.npz", "{song}", "-o", "."], "is a folder, a pipe or a device"),
-    (["classify", "model.npz", "{song}", "-o", "/dev/full"], "is a folder, a pipe or a device"),
-    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "3"], "--layers"),
-    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "1,1"], "--layers"),
-    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),
-    (["extract", "model.npz", "{song}", "-o", "out.npz", "--hop", "1"], "--window"),
-    (["extract", "model.npz", "{song}", "-o", "out.npz", "--window", "0.0001"], "window"),
-    (["plot", "model.npz", "{song}", "-o", "out.txt"], ".png"),
-    (["plot", "model.npz", "."], "folder")])
-def test_wrong_options(folder, here, capsys, arguments, reason):
-    before = (here / "model.npz").read_bytes()
-    song = folder / "music" / "one.wav"
-    assert reason in refusal(capsys, *[argument.format(song=song) for argument in arguments])
-    assert os.listdir() == ["model.npz"] and (here / "model.npz").read_bytes() == before
-
-
-@pytest.mark.parametrize("arguments", [[], ["sing"], ["classify"], ["classify", "model.npz"], ["extract", "m", "f"],
-                                       ["extract", "m", "f", "-o", "o.npz", "--window", "-1"],
-                                       ["extract", "m", "f", "-o", "o.npz", "--window", "nan"]])
-def test_wrong_usage(capsys, arguments):
-    assert "usage: dbn" in usage_error(capsys, *arguments)
-
-
-def test_samples_that_overflow_are_named(here, capsys):
-    loud = np.full(9000, 3e38, dtype=np.float32) * np.random.default_rng(0).choice([-1, 1], 9000)
-    soundfile.write("loud.wav", loud, 22050, subtype="FLOAT")
-    assert "loud.wav: its samples are too large" in refusal(capsys, "classify", "model.npz", "loud.wav", status=1)
-
-
-def test_a_reader_that_goes_away(folder, here):
-    read, write = os.pipe()
-    os.close(read)
-    for arguments in (["classify", "model.npz", str(folder / "music")], ["info", "model.npz"], ["--help"]):
-        done = call(*arguments, stdout=write)
-        assert done.stderr == b"" and done.returncode in (0, 141)
-    os.close(write)
-
-
-def test_a_full_disk(folder, here):
-    with open("/dev/full", "w") as full:
-        done = call("info", "model.npz", stdout=full)
-    assert (done.returncode, done.stderr) == (2, b"dbn: error: system: No space left on device\n")
-
-
-def test_output_closed(here):
-    assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
-
-
-def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):
-    (tmp_path / "spool").mkdir()
-    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
-    with subprocess.Popen([sys.executable, "-m", "dbn", "classify", "model.npz", "-"], stdin=subprocess.PIPE,
-                          stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-                          ) as process:
-        process.stdin.write(bytes(2**20))  # more than a pipe holds: when this returns, it is being read
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=60) == 130
-        assert process.stderr.read() == b"\ndbn: stopped\n"
-    assert os.listdir("spool") == []
 
 
 def test_a_terminal_shows_progress(folder, here):

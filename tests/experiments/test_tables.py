@@ -251,7 +251,7 @@ def test_folder_of_ones_own_with_a_bad_file(smoke_run, tmp_path, capsys):
 BAD = {
     "no root": (["--dataset", "gtzan"], "--root"),
     "root of the synthetic corpus": (["--root", "x"], "--root"),
-    "no such folder": (["--dataset", "folder", "--root", "no/such"], "no/such"),
+    "no such folder": (["--dataset", "folder", "--root", "no/such"], "--root no/such: there is no such folder"),
     "no such split": (["--split", "no.csv"], "no.csv"),
     "negative rate": (["--finetune-lr", "-1"], "finetune_lr"),
     "no layers": (["--hidden-layers-sizes", "0"], "hidden_layers_sizes"),
@@ -276,3 +276,16 @@ def test_bad_options_end_with_a_message(smoke_run, tmp_path, monkeypatch, capsys
     assert exit_status.value.code == 2
     message = capsys.readouterr().err
     assert named in message and "Traceback" not in message
+
+
+@pytest.mark.parametrize("songs", [None, 0, 1], ids=["no folder", "no songs", "too few"])
+def test_a_root_without_songs_leaves_no_results_folder(tmp_path, monkeypatch, songs):
+    monkeypatch.chdir(tmp_path)
+    if songs is not None:
+        for genre in ("blues", "metal"):
+            (tmp_path / "music" / genre).mkdir(parents=True)
+            for number in range(songs):
+                (tmp_path / "music" / genre / f"{number}.wav").write_bytes(b"RIFF")
+    with pytest.raises(DBNError, match="music"):
+        table1.main(["--dataset", "folder", "--root", "music", "--jobs", "1"])
+    assert not (tmp_path / "results").exists()

@@ -1,6 +1,5 @@
 """The loops of training: determinism, shards, early stopping, and the errors that a user can put right."""
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytensor
@@ -16,7 +15,6 @@ from dbn.dbn import DBN
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.rbm import RBM, GaussianRBM
 from dbn.training.loops import _EpochRunner, build_dbn, frame_error, train
-from dbn.training.settings import TrainingSettings
 from dbn.training.state import RunState
 from small_network import N_OUTS, examples, forget_compiled, replace_compiled, settings, training_sets
 
@@ -40,12 +38,6 @@ def assert_same_bits(a, b):
 def result():
     """A run with the small settings."""
     return run()
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """For tests of the loops alone."""
-    replace_compiled(monkeypatch)
 
 
 def test_another_seed_gives_another_network(result):
@@ -391,33 +383,3 @@ def test_features_that_do_not_fit():
 def test_a_set_without_frames():
     with pytest.raises(DBNError, match="no frames"):
         FrameSet.from_arrays(np.zeros((0, 8), dtype=np.float32), np.zeros(0, dtype=np.int32))
-
-
-@pytest.mark.parametrize("name, value", [
-    ("hidden_layers_sizes", ()), ("hidden_layers_sizes", (5, 0)), ("hidden_layers_sizes", 50),
-    ("hidden_layers_sizes", (5.0,)), ("visible", "binary"), ("output", "linear"), ("pretrain_lr", 0.0),
-    ("finetune_lr", -0.1), ("finetune_lr", np.nan), ("pretrain_lr", np.inf), ("pretrain_lr", "0.1"),
-    ("pretrain_lr", None), ("patience", None), ("patience", 2.5), ("pretrain_epochs", -1),
-    ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
-    ("seed", -1), ("seed", "0"), ("persistent", 1), ("persistent", "no"), ("persistent", None),
-])
-def test_settings_that_cannot_be_meant(name, value):
-    with pytest.raises(TrainingError, match=name):
-        TrainingSettings(**{name: value})
-
-
-def test_defaults_are_the_papers():
-    """Of Table 1; the paper does not give the size of a minibatch, and 20 is the tutorial's."""
-    settings = TrainingSettings()
-    assert settings.hidden_layers_sizes == (50, 50, 50)
-    assert (settings.pretrain_lr, settings.finetune_lr) == (0.001, 0.1)
-    assert (settings.pretrain_epochs, settings.finetune_epochs) == (5, 474)
-    assert (settings.k, settings.batch_size, settings.visible, settings.output) == (1, 20, "bernoulli", "softmax")
-
-
-def test_settings_from_numpy_are_as_good(quick):
-    """A sweep draws its settings with NumPy, and what it draws gives the same network as the numbers typed in."""
-    drawn = {"hidden_layers_sizes": tuple(np.array([6, 5])), "seed": np.int64(0), "batch_size": np.int32(10),
-             "patience": np.int64(10_000), "finetune_lr": np.float32(1.0)}
-    assert_same_bits(values_of(run()), values_of(run(drawn)))
-    assert replace(TrainingSettings(), seed=np.int64(3)) == TrainingSettings(seed=3)

@@ -13,13 +13,13 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from joblib import Parallel, delayed
-from tqdm import tqdm
 
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 from dbn.datasets.synthetic.render import render_clip
 from dbn.errors import DatasetError
+from dbn.system.progress import progress_bar
 
 # To be raised whenever a clip of the same seed would sound different.
 GENERATOR_VERSION = 1
@@ -191,7 +191,7 @@ def make_missing(orders, seconds, jobs=1, progress=True):
     """
     missing = [order for order in orders if not _is_complete(order.path, seconds)]
     if missing:
-        bar = tqdm(missing, desc="synthesising", unit="clip", disable=None if progress else True)
+        bar = progress_bar("synthesising", missing, progress, unit="clip")
         Parallel(n_jobs=jobs)(delayed(_write_clip)(order, seconds) for order in bar)
 
 

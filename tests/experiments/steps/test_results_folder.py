@@ -23,7 +23,10 @@ def test_the_synthetic_corpus_has_one_folder_a_profile():
 
 @pytest.mark.parametrize("dataset", ["gtzan", "folder", "majorminer"])
 def test_two_folders_of_one_name_have_their_own(tmp_path, dataset):
-    ours, theirs = (out_of("--dataset", dataset, "--root", str(tmp_path / owner / "music")) for owner in "ab")
+    roots = [tmp_path / owner / "music" for owner in "ab"]
+    for root in roots:
+        root.mkdir(parents=True)
+    ours, theirs = (out_of("--dataset", dataset, "--root", str(root)) for root in roots)
     assert ours != theirs
     for out in (ours, theirs):
         assert out.parent == Path("results")
@@ -37,6 +40,7 @@ def test_however_it_is_written_a_corpus_finds_its_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(root)
     expected = out_of("--dataset", "folder", "--root", str(root))
+    (tmp_path / "other").mkdir()
     for written in (f"{root}/", "~/music", ".", "../music", f"{tmp_path}/other/../music", str(tmp_path / "link")):
         assert out_of("--dataset", "folder", "--root", written) == expected
     (root / "a new song.wav").write_bytes(b"RIFF")

@@ -1,0 +1,98 @@
+"""What the commands refuse, and how: one message, status 2 or 1, and nothing written."""
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import soundfile
+
+from command_line import SETTINGS, call, refusal, usage_error
+from dbn.trained.model import load_model, save_model
+
+
+@pytest.mark.parametrize("command", [["classify"], ["extract", "-o", "out.npz"], ["plot"]])
+def test_models_that_are_none(folder, here, capsys, command):
+    os.mkfifo("pipe.npz")
+    (here / "text.npz").write_text("hello")
+    song = str(folder / "music" / "one.wav")
+    for name, reason in (("missing.npz", "No such file"), ("pipe.npz", "not a regular file"), (".", "directory"),
+                         ("text.npz", "not a model file"), (song, "not a model file")):
+        error = refusal(capsys, command[0], name, song, *command[1:])
+        assert error.startswith(f"dbn: error: {name}: ") and reason in error
+
+
+@pytest.mark.parametrize("settings", [{}, SETTINGS | {"more": 1}, SETTINGS | {"frame_length": 1024},
+                                      SETTINGS | {"hop_length": 0}, SETTINGS | {"window": "none such"}])
+def test_models_whose_frames_do_not_fit(here, capsys, settings):
+    save_model("model.npz", replace(load_model("model.npz"), frame_settings=settings))
+    assert "model.npz: " in refusal(capsys, "info", "model.npz")
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz or .csv"),
+    (["extract", "model.npz", "{song}", "-o", "none/out.npz"], "none/out.npz: cannot be written"),
+    (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
+    (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
+    (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
+    (["classify", "model.npz", "{song}", "-o", "."], "is a folder, a pipe or a device"),
+    (["classify", "model.npz", "{song}", "-o", "/dev/full"], "is a folder, a pipe or a device"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "3"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "1,1"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--hop", "1"], "--window"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--window", "0.0001"], "window"),
+    (["plot", "model.npz", "{song}", "-o", "out.txt"], ".png"),
+    (["plot", "model.npz", "."], "folder")])
+def test_wrong_options(folder, here, capsys, arguments, reason):
+    before = (here / "model.npz").read_bytes()
+    song = folder / "music" / "one.wav"
+    assert reason in refusal(capsys, *[argument.format(song=song) for argument in arguments])
+    assert os.listdir() == ["model.npz"] and (here / "model.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize("arguments", [[], ["sing"], ["classify"], ["classify", "model.npz"], ["extract", "m", "f"],
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "-1"],
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "nan"]])
+def test_wrong_usage(capsys, arguments):
+    assert "usage: dbn" in usage_error(capsys, *arguments)
+
+
+def test_samples_that_overflow_are_named(here, capsys):
+    loud = np.full(9000, 3e38, dtype=np.float32) * np.random.default_rng(0).choice([-1, 1], 9000)
+    soundfile.write("loud.wav", loud, 22050, subtype="FLOAT")
+    assert "loud.wav: its samples are too large" in refusal(capsys, "classify", "model.npz", "loud.wav", status=1)
+
+
+def test_a_reader_that_goes_away(folder, here):
+    read, write = os.pipe()
+    os.close(read)
+    for arguments in (["classify", "model.npz", str(folder / "music")], ["info", "model.npz"], ["--help"]):
+        done = call(*arguments, stdout=write)
+        assert done.stderr == b"" and done.returncode in (0, 141)
+    os.close(write)
+
+
+def test_a_full_disk(folder, here):
+    with open("/dev/full", "w") as full:
+        done = call("info", "model.npz", stdout=full)
+    assert (done.returncode, done.stderr) == (2, b"dbn: error: system: No space left on device\n")
+
+
+def test_output_closed(here):
+    assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
+
+
+def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):
+    (tmp_path / "spool").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
+    with subprocess.Popen([sys.executable, "-m", "dbn", "classify", "model.npz", "-"], stdin=subprocess.PIPE,
+                          stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+                          ) as process:
+        process.stdin.write(bytes(2**20))  # more than a pipe holds: when this returns, it is being read
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 130
+        assert process.stderr.read() == b"\ndbn: stopped\n"
+    assert os.listdir("spool") == []

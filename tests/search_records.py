@@ -1,0 +1,45 @@
+"""Records of a search as it writes them, made up; and its report on them."""
+import json
+
+import numpy as np
+
+from experiments.search import report
+from experiments.steps.options import parse
+
+SETTINGS = {"hidden_layers_sizes": [50, 50, 50], "visible": "bernoulli", "output": "softmax", "pretrain_lr": 0.001,
+            "pretrain_epochs": 5, "k": 1, "persistent": False, "finetune_lr": 0.1, "finetune_epochs": 27,
+            "batch_size": 20, "patience": 75, "shard_frames": 700_000, "seed": 0, "scaling": "minmax"}
+
+
+def record(point, errors=(), status="finished", seconds=3.0, best=True, **changes):
+    """What the search writes of a point with these validation errors."""
+    history = [{"stage": "pretrain", "layer": 1, "epoch": 1, "cost": -9.0, "seconds": 1.0}]
+    history += [{"stage": "finetune", "epoch": epoch, "cost": 1.0, "valid_error": error, "seconds": 1.0}
+                for epoch, error in enumerate(errors, 1)]
+    has_best = best and len(errors) > 0
+    return {"point": point, "settings": SETTINGS | changes, "seed": 0, "status": status,
+            "stopped": {"finished": "patience", "halved": "halving"}.get(status), "epochs": len(errors),
+            "error": "the cost is no longer a number" if status == "diverged" else None,
+            "best_error": min(errors) if has_best else None,
+            "best_epoch": int(np.argmin(errors)) + 1 if has_best else None, "history": history, "seconds": seconds,
+            "versions": {"numpy": "2.4"}, "n_parameters": 26_000 if has_best else None}
+
+
+def diverged(point, **changes):
+    return record(point, [0.9], "diverged", best=False, **changes)
+
+
+def write_records(out, points, paper=None, n_points=None):
+    (out / "sweep" / "points").mkdir(parents=True)
+    (out / "sweep" / "plan.json").write_text(json.dumps({"n_points": n_points or len(points)}))
+    for entry in [*points, *([paper] if paper else [])]:
+        name = entry["point"] if entry is paper else f"point-{entry['point']:03d}"
+        (out / "sweep" / "points" / f"{name}.json").write_text(json.dumps(entry))
+
+
+def smoke(out, *arguments):
+    return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *arguments]
+
+
+def write_report(out, *arguments):
+    return report.write(parse("", smoke(out, *arguments)), out / "sweep")

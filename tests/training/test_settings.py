@@ -1,0 +1,41 @@
+"""The choices of a training: the defaults, and values that cannot be meant."""
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from dbn.errors import TrainingError
+from dbn.training.settings import TrainingSettings
+from small_network import run_in
+
+
+@pytest.mark.parametrize("name, value", [
+    ("hidden_layers_sizes", ()), ("hidden_layers_sizes", (5, 0)), ("hidden_layers_sizes", 50),
+    ("hidden_layers_sizes", (5.0,)), ("visible", "binary"), ("output", "linear"), ("pretrain_lr", 0.0),
+    ("finetune_lr", -0.1), ("finetune_lr", np.nan), ("pretrain_lr", np.inf), ("pretrain_lr", "0.1"),
+    ("pretrain_lr", None), ("patience", None), ("patience", 2.5), ("pretrain_epochs", -1),
+    ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
+    ("seed", -1), ("seed", "0"), ("persistent", 1), ("persistent", "no"), ("persistent", None),
+])
+def test_settings_that_cannot_be_meant(name, value):
+    with pytest.raises(TrainingError, match=name):
+        TrainingSettings(**{name: value})
+
+
+def test_defaults_are_the_papers():
+    """Of Table 1; the paper does not give the size of a minibatch, and 20 is the tutorial's."""
+    settings = TrainingSettings()
+    assert settings.hidden_layers_sizes == (50, 50, 50)
+    assert (settings.pretrain_lr, settings.finetune_lr) == (0.001, 0.1)
+    assert (settings.pretrain_epochs, settings.finetune_epochs) == (5, 474)
+    assert (settings.k, settings.batch_size, settings.visible, settings.output) == (1, 20, "bernoulli", "softmax")
+    assert settings.patience == 75  # epochs without a lower error; the paper does not say how it stopped
+
+
+def test_settings_from_numpy_are_as_good(quick):
+    """A sweep draws its settings with NumPy, and what it draws gives the same network as the numbers typed in."""
+    drawn = {"hidden_layers_sizes": tuple(np.array([6, 5])), "seed": np.int64(0), "batch_size": np.int32(10),
+             "patience": np.int64(10_000), "finetune_lr": np.float32(1.0)}
+    for value, expected in zip(run_in(**drawn).dbn.get_values(), run_in().dbn.get_values(), strict=True):
+        np.testing.assert_array_equal(value, expected)
+    assert replace(TrainingSettings(), seed=np.int64(3)) == TrainingSettings(seed=3)
