@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from experiments.steps import pictures
-from experiments.steps.features import FeatureSets, mfcc_versions
+from experiments.steps.features import FeatureSets, mfcc_rows, mfcc_versions
 from experiments.steps.options import parse, run_script
 from experiments.steps.pipeline import prepared_runs
 from experiments.steps.reporting import corpus_name, markdown_table, network_text, table_result, write_table
@@ -81,7 +81,7 @@ def main(argv=None):
     drawn = draw_frames(runs[0])
     panels = make_panels(runs[0], drawn, options.jobs)
     seconds = corpora.seconds() | {"figure2": time.monotonic() - started}
-    parts = [*runs[0].parts, ("MFCCs", mfcc_versions(corpora))]
+    parts = [*runs[0].parts, ("MFCCs", mfcc_versions(corpora, corpora.profile))]
     result = table_result("figure2", options, corpora, runs, [panel.row for panel in panels], seconds, parts)
     result |= {"n_frames": len(drawn.rows), "n_songs_drawn": len(np.unique(drawn.songs)), "chance": chance(drawn)}
     figure = draw(panels, drawn, corpora.corpus.classes, title(result))
@@ -149,7 +149,8 @@ def representations(run, drawn):
     features = FeatureSets(run)
     at_rows = features.at(drawn.rows)
     training = features.songs(run.split.train)
-    scaling = Scaling("standardize").fit(features.mfccs[song.start:song.stop] for song in training)
+    mfccs = mfcc_rows(run.corpora, run.profile)
+    scaling = Scaling("standardize").fit(mfccs[song.start:song.stop] for song in training)
     at_rows["MFCCs"] = scaling.transform(at_rows["MFCCs"])
     return {"Inputs (DFTs)": run.model.scaling.transform(features.store.frames[drawn.rows])} | at_rows
 

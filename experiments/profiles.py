@@ -4,6 +4,7 @@
 the paper leaves open is marked so; our choice stands beside it.
 """
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 
@@ -54,6 +55,10 @@ SPACE = {
     "output": Choice("softmax", "sigmoid"),
 }
 
+# What Tables 2 and 3 try as MFCCs, on the validation songs, where the network's settings won a search on them.
+MFCC_SEARCH = tuple({"n_mels": n_mels, "n_mfcc": n_mfcc, "mfcc_deltas": with_deltas}
+                    for n_mels, n_mfcc, with_deltas in product((40, 80), (13, 20, 30), (False, True)))
+
 
 @dataclass(frozen=True)
 class Profile:
@@ -80,6 +85,7 @@ class Profile:
     f_min: float = 0.0            # Hz
     f_max: float = 11025.0        # Hz
     n_mfcc: int = 20              # with the zeroth
+    mfcc_deltas: bool = False     # their slopes over time beside them
 
     # --- aggregation over windows (§5.1.2) ---
     window_seconds: float = 5.0
@@ -100,6 +106,13 @@ class Profile:
     n_tags: int = 25                     # the most popular ones
     tag_folds: int = 3                   # by artist; not stated
     min_tagged_clips: int = 10           # a tag that fewer clips have is left out, and named
+    mim_mels: int = 40                   # of the rival features, MIM: see dbn/features/mim.py, as the next five
+    mim_mfcc: int = 18
+    mim_bands: int = 4
+    mim_max_modulation: float = 10.0     # Hz
+    mim_coefficients: int = 50
+    mim_log_modulation: bool = False
+    mim_unit_norm: bool = False          # each half of MIM to one length, after it is standardised
     tag_C: tuple = (1.0, 10.0)           # not stated; of several, chosen within each SVM's training clips
     tag_gamma: tuple = (0.1, 0.3, 1.0)   # over the number of features; likewise
 

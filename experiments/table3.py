@@ -42,7 +42,7 @@ def window_examples(run, features):
     of_song = {song.name: windows(song)
                for song in progress_bar("windows", [*train, *valid, *test], unit=" songs")}
     names = features.names
-    n_windows = [len(of_song[song.name]["MFCCs"]) for song in train]
+    n_windows = [len(of_song[song.name][names[0]]) for song in train]
     return Examples(train_x={name: np.concatenate([of_song[song.name][name] for song in train]) for name in names},
                     train_y=np.repeat(classes[[song.label for song in train]], n_windows),
                     valid_songs={name: [of_song[song.name][name] for song in valid] for name in names},

@@ -26,7 +26,7 @@ DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "h
 
 FORMAT = 1  # raised whenever the same files and options would give other frames or another layout
 
-_READ_ROWS = 4096  # rows of a mapped file that are in this process's memory at a time
+_READ_ROWS = 256  # rows of a mapped file in this process's memory at a time; of rows far apart each may map 2 MB
 
 
 @dataclass(frozen=True)

@@ -91,10 +91,11 @@ class TagResults:
 
 
 class _Clips(NamedTuple):
-    """The windows of all clips, [n_windows, d], and the number of the window after each clip's last."""
+    """The windows of all clips, [n_windows, d], the number of the window after each clip's last, and RBFSVM's parts."""
 
     windows: np.ndarray
     ends: np.ndarray
+    parts: object = None
 
     @property
     def starts(self):
@@ -112,7 +113,7 @@ class _Clips(NamedTuple):
 
 
 def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=None, names=None, min_clips=10, jobs=1,
-                  progress=True):
+                  progress=True, parts=None):
     """Accuracy of balanced SVMs for every tag (§5.2).
 
     For every tag and fold, an RBF-SVM is trained on all clips of the other folds that have the tag and as many drawn
@@ -144,6 +145,8 @@ def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=N
         Worker processes, one BLAS thread each; the result does not depend on it.
     progress : bool
         Show a progress bar on standard error where that is a terminal.
+    parts : sequence of int, optional
+        See :class:`dbn.evaluation.svm.RBFSVM`.
 
     Returns
     -------
@@ -156,6 +159,7 @@ def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=N
         tag that can be evaluated; a parameter out of range.
     """
     clips, tags, groups, points = _checked(features, tags, groups, C, gamma)
+    clips = clips._replace(parts=parts)
     names = _check_names(names, tags.shape[1])
     for name, value, minimum in (("seed", seed, 0), ("min_clips", min_clips, 1), ("jobs", jobs, 1)):
         require_integer(name, value, minimum)
@@ -323,7 +327,7 @@ def _choose(clips, has_tag, draw, points):
 
 def _fit(clips, has_tag, train, C, gamma):
     x, counts = clips.of(train)
-    return RBFSVM(C, gamma).fit(x, np.repeat(has_tag[train], counts))
+    return RBFSVM(C, gamma, clips.parts).fit(x, np.repeat(has_tag[train], counts))
 
 
 def _correct(clips, has_tag, train, test, C, gamma):

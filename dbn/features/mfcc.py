@@ -14,10 +14,12 @@ continuously spoken sentences", IEEE TASSP 28, 1980.
 """
 import numpy as np
 from scipy.fft import dct, rfft
-from scipy.signal import get_window
+from scipy.signal import get_window, savgol_filter
 
 from dbn.audio.spectra import frame_signal
 from dbn.errors import DBNError, require_integer
+
+DELTA_FRAMES = 9  # a delta is a slope over so many neighbours: 0.2 s at the paper's hop
 
 BLOCK_FRAMES = 512  # frames transformed at once: 8 MB of complex spectrum at 1,024 samples
 
@@ -162,6 +164,24 @@ def mfcc(signal, sample_rate=22050, frame_length=1024, hop_length=512, window="h
         log_bands = np.log(np.maximum(bands, log_floor))
         coefficients[start:start + BLOCK_FRAMES] = dct(log_bands, type=2, norm="ortho")[:, :n_mfcc]
     return coefficients
+
+
+def deltas(features):
+    """How features change over time: in each frame the slope of the line through `DELTA_FRAMES` neighbouring ones.
+
+    Parameters
+    ----------
+    features : float array, [n_frames, d]
+        One frame at least; before the first and after the last one, those are taken to stay.
+
+    Returns
+    -------
+    float32, [n_frames, d]
+        Per frame.
+    """
+    slopes = savgol_filter(np.asarray(features, dtype=np.float64), DELTA_FRAMES, polyorder=1, deriv=1, axis=0,
+                           mode="nearest")
+    return slopes.astype(np.float32)
 
 
 def _require(*conditions):

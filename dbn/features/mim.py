@@ -58,6 +58,8 @@ class MIMSettings:
         Highest modulation frequency that is kept, in Hz.
     n_coefficients : int
         Coefficients of the DCT kept of every band, counted from the zeroth.
+    log_modulation : bool
+        Whether the DCT is taken of the logarithms of a modulation spectrum's magnitudes, which makes a cepstrum of it.
     """
 
     frame_length: int = 1024
@@ -74,9 +76,12 @@ class MIMSettings:
     n_fft: int = 512
     max_modulation: float = 10.0
     n_coefficients: int = 50
+    log_modulation: bool = False
 
 
 DEFAULTS = MIMSettings()
+
+LOG_FLOOR = 1e-10  # magnitudes below are raised to it before their logarithm, as band powers are for the MFCCs
 
 
 def mim_features(signal, sample_rate=22050, settings=DEFAULTS):
@@ -143,8 +148,8 @@ def temporal_features(signal, sample_rate=22050, settings=DEFAULTS):
     Returns
     -------
     float32, [200]
-        Orthonormal DCT-II of the magnitudes that :func:`modulation_spectrum` gives, its first 50 coefficients: those
-        of the lowest band, then those of the next.
+        Orthonormal DCT-II of the magnitudes that :func:`modulation_spectrum` gives, or of their logarithms, its first
+        50 coefficients: those of the lowest band, then those of the next.
 
     Raises
     ------
@@ -152,11 +157,13 @@ def temporal_features(signal, sample_rate=22050, settings=DEFAULTS):
         As for :func:`mim_features`.
     """
     require_integer("n_coefficients", settings.n_coefficients, minimum=1)
-    frequencies, magnitudes = modulation_spectrum(signal, sample_rate, settings)
+    frequencies, spectrum = modulation_spectrum(signal, sample_rate, settings)
     if settings.n_coefficients > len(frequencies):
         raise DBNError(f"n_coefficients={settings.n_coefficients} cannot come from the {len(frequencies)} modulation "
                        f"frequencies up to {settings.max_modulation} Hz; take fewer, or a longer n_fft")
-    return dct(magnitudes, type=2, norm="ortho")[:, :settings.n_coefficients].ravel().astype(np.float32)
+    if settings.log_modulation:
+        spectrum = np.log(np.maximum(spectrum, LOG_FLOOR))
+    return dct(spectrum, type=2, norm="ortho")[:, :settings.n_coefficients].ravel().astype(np.float32)
 
 
 def modulation_spectrum(signal, sample_rate=22050, settings=DEFAULTS):

@@ -4,6 +4,8 @@ Each draw owns the state that it is made from, a shared variable whose default u
 made anew in every call of a compiled function, without a word from whoever compiles it, and in every step of a ``scan``
 within which it was created; the updates that the ``scan`` returns carry its state on, as in Theano.
 """
+import warnings
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -92,7 +94,9 @@ class RandomStreams:
 
     def _draw(self, draw, around):
         state = pytensor.shared(self._first_state(len(self.state_updates)), name="theano_rng", shape=(3,))
-        state.default_update = next_state(state)  # which PyTensor 3 calls deprecated, and has no other way for
+        with warnings.catch_warnings():  # PyTensor 3 calls it deprecated, and has no other way
+            warnings.simplefilter("ignore", DeprecationWarning)
+            state.default_update = next_state(state)
         self.state_updates.append((state, state.default_update))
         return draw(around, state)
 

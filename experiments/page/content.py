@@ -143,7 +143,9 @@ def deviations(result):
                              "shows the values, and the paper's."),
         ("MFCCs", f"No details in the paper; ours: {settings['n_mfcc']} coefficients with the zeroth, "
                   f"{settings['n_mels']} mel bands of {value_text(settings['f_min'])} to "
-                  f"{value_text(settings['f_max'])} Hz, {settings['mfcc_window']} window."),
+                  f"{value_text(settings['f_max'])} Hz, {settings['mfcc_window']} window."
+                  + (" Where the network won a search, Tables 2 and 3 choose coefficients, bands and deltas on the "
+                     "validation songs." if result.get("winner_of_search") else "")),
         ("SVM", "C and γ are not stated; ours are chosen on the validation songs, never on the test songs, from the "
                 "grids among the settings."),
         ("Tags", "“The same method as in [16]”, the paper says of its SVMs; ours: a tag holds from "

@@ -17,17 +17,17 @@ from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
 from experiments.steps import pictures
-from experiments.steps.features import FeatureSets, feature_names, mfcc_versions
+from experiments.steps.features import RIVAL, FeatureSets, feature_names, mfcc_choices
 from experiments.steps.judging import Judge, interval_text, p_text, p_values_text, with_holm
 from experiments.steps.pipeline import prepared_runs, read_json
 from experiments.steps.reporting import heading, markdown_table, range_text, table_result, write_table
-
-RIVAL = "MFCCs"  # what every other row is tested against
 
 
 @dataclass(frozen=True)
 class Examples:
     """What the SVMs of one run are trained, chosen and tested on, for every feature set by its name.
+
+    A row of the table may be chosen from several feature sets, see :class:`experiments.steps.features.FeatureSets`.
 
     Attributes
     ----------
@@ -86,6 +86,8 @@ def compare(options, table, examples_of, grid, paper_accuracies, title):
     parts = [part for run, answer in zip(runs, answers) for name in names for part in _parts(run, answer["rows"][name])]
     result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, parts)
     result |= judge.as_json(correct)
+    searched = list(mfcc_choices(options)) if options.winner else []
+    result["mfccs"] = {"searched": searched, "chosen": [answer["rows"][RIVAL]["features"] for answer in answers]}
     result["selection"] = [{"seed": run.seed, **{name: answer["rows"][name]["log"] for name in names}}
                            for run, answer in zip(runs, answers)]
     write_table(options.out, result, _markdown(result, title))
@@ -98,10 +100,12 @@ def _answers(run, table, examples_of, grid, jobs):
     Returns
     -------
     dict
-        ``true`` (list of str), ``seconds`` and ``rows``: for each feature set ``predicted`` (list of str), ``C``,
-        ``gamma``, ``log`` and ``parts``, what it was made of (see :mod:`experiments.steps.provenance`).
+        ``true`` (list of str), ``seconds`` and ``rows``: for each row of the table ``predicted`` (list of str), ``C``,
+        ``gamma``, the ``features`` it was chosen to be, ``log`` and ``parts``, what it was made of (see
+        :mod:`experiments.steps.provenance`).
     """
-    depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid]
+    mfccs = mfcc_choices(run.corpora.options)
+    depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid, list(mfccs)]
     key = hashlib.sha256(json.dumps(depends_on, default=str).encode()).hexdigest()[:12]
     path = run.folder / f"{table}-{key}.json"
     answers = read_json(path, {"rows": {}, "seconds": {}})
@@ -109,26 +113,48 @@ def _answers(run, table, examples_of, grid, jobs):
     if all(name in answers["rows"] for name in names):
         return answers
     started = time.monotonic()
-    examples = examples_of(run, FeatureSets(run))
+    features = FeatureSets(run, mfccs)
+    examples = examples_of(run, features)
     answers["seconds"]["features"] = time.monotonic() - started
     answers["true"] = [run.corpora.corpus.classes[song.label] for song in examples.test_songs]
-    parts = [*run.parts, ("frames", run.corpora.store.versions), ("MFCCs", mfcc_versions(run.corpora)),
-             (_svms_of(run), versions())]
+    parts = [*run.parts, ("frames", run.corpora.store.versions), *features.parts, (_svms_of(run), versions())]
     for name in names:
         if name in answers["rows"]:
             continue
         started = time.monotonic()
-        svm, log = select(examples.train_x[name], examples.train_y, examples.valid_songs[name],
-                          examples.valid_labels, grid, jobs=jobs)
+        choice, svm, log = _choose(features.choices[name], examples, grid, jobs)
         chosen = time.monotonic()
         songs = progress_bar(f"{name}, test songs", examples.test_songs, unit=" songs")
-        predicted = [str(vote(svm.predict(examples.of_song(song)[name]))) for song in songs]
-        answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "log": log, "parts": parts}
+        predicted = [str(vote(svm.predict(examples.of_song(song)[choice]))) for song in songs]
+        answers["rows"][name] = {"predicted": predicted, "C": svm.C, "gamma": svm.gamma, "features": choice, "log": log,
+                                 "parts": parts}
         for step, seconds in (("SVM training and choice", chosen - started), ("test", time.monotonic() - chosen)):
             answers["seconds"][step] = answers["seconds"].get(step, 0.0) + seconds
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(answers, allow_nan=False))
     return answers
+
+
+def _choose(names, examples, grid, jobs):
+    """The feature set, of some, whose SVM is best on the validation songs.
+
+    Returns
+    -------
+    name : str
+        Of equals, the first.
+    svm : dbn.evaluation.svm.RBFSVM
+    log : list of dict
+        What :func:`dbn.evaluation.svm.select` says of every C and gamma, for all feature sets.
+    """
+    best, best_rank, logs = None, None, []
+    for name in names:
+        svm, log = select(examples.train_x[name], examples.train_y, examples.valid_songs[name],
+                          examples.valid_labels, grid, jobs=jobs)
+        logs += [{"features": name, **point} for point in log]
+        rank = max((point["song_accuracy"], point["example_accuracy"]) for point in log)
+        if best is None or rank > best_rank:
+            best, best_rank = (name, svm), rank
+    return *best, logs
 
 
 def _svms_of(run):
@@ -180,9 +206,12 @@ def _markdown(result, title):
     classes = list(result["rows"][0]["recall"])
     recall = markdown_table(["recall", *classes], [[row["name"], *(f"{row['recall'][label]:.2f}" for label in classes)]
                                                    for row in result["rows"]])
+    chosen = result["mfccs"]["chosen"]
+    searched = (f" The MFCCs were chosen on them too, among {len(result['mfccs']['searched'])} settings: "
+                f"{', '.join(dict.fromkeys(chosen))}.") if result["mfccs"]["searched"] else ""
     over_seeds = "; of several seeds, their smallest and largest value" if result["repeats"] > 1 else ""
     return (f"{heading(result, title)} {p_values_text(result)} C and gamma were chosen on the validation songs"
-            f"{over_seeds}.\n\n{table}\n\n{recall}")
+            f"{over_seeds}.{searched}\n\n{table}\n\n{recall}")
 
 
 def _draw(options, table, rows, answers, classes, title):

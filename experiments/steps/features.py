@@ -1,46 +1,76 @@
 """The feature sets that the paper compares (§5.1): MFCCs, each layer of the network, all layers side by side."""
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio import load_audio
-from dbn.errors import DatasetError
-from dbn.features.mfcc import mfcc
+from dbn.errors import DatasetError, DBNError
+from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, write_rows
 from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
+from experiments.profiles import MFCC_SEARCH, PROFILES
 from experiments.steps.pipeline import read_json
+
+RIVAL = "MFCCs"  # the row that the network's are tested against
 
 
 def feature_names(n_layers):
     """The paper's row names for a network of `n_layers` hidden layers."""
-    return ["MFCCs", *(f"Layer {i + 1}" for i in range(n_layers)), "All Layers"]
+    return [RIVAL, *(f"Layer {i + 1}" for i in range(n_layers)), "All Layers"]
+
+
+def mfcc_choices(options):
+    """The MFCCs that a table chooses from, by the validation songs: a dict of text to profile.
+
+    They are the profile's own, or, where the network's settings won a search, all of
+    :data:`experiments.profiles.MFCC_SEARCH`; then a DBNError is raised if the options name one.
+    """
+    if not options.winner:
+        return {RIVAL: options.profile}
+    for name in MFCC_SEARCH[0]:
+        if getattr(options.profile, name) != getattr(PROFILES[options.profile_name], name):
+            raise DBNError(f"--from-sweep and --{name.replace('_', '-')}: where the network won a search the table "
+                           "chooses the MFCCs as well; leave one out")
+    profiles = [replace(options.profile, **settings) for settings in MFCC_SEARCH]
+    return {f"{profile.n_mfcc} MFCCs of {profile.n_mels} bands{' and their deltas' * profile.mfcc_deltas}": profile
+            for profile in profiles}
 
 
 def mfcc_settings(profile):
-    """The arguments of :func:`dbn.features.mfcc.mfcc` in a profile: a dict."""
+    """The arguments of :func:`dbn.features.mfcc.mfcc` in a profile, and whether ``deltas`` stand beside: a dict."""
     return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
             "hop_length": profile.hop_length, "window": profile.mfcc_window, "n_mels": profile.n_mels,
-            "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc}
+            "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc, "deltas": profile.mfcc_deltas}
 
 
-def mfcc_rows(corpora):
+def mfcc_features(signal, settings):
+    """MFCCs of a signal, with their deltas at their right if the :func:`mfcc_settings` want them; float32 [n, d]."""
+    settings = dict(settings)
+    with_deltas = settings.pop("deltas")
+    rows = mfcc(signal, **settings)
+    return np.hstack([rows, deltas(rows)]) if with_deltas else rows
+
+
+def mfcc_rows(corpora, profile):
     """MFCCs of every frame of a corpus, made once and kept on disk.
 
     Parameters
     ----------
     corpora : experiments.steps.pipeline.Corpora
         The corpus and its frame store.
+    profile : experiments.profiles.Profile
+        With the MFCCs' settings.
 
     Returns
     -------
-    memmap of float32 [n_frames, n_mfcc]
-        Row i belongs to row i of ``corpora.store.frames``.
+    memmap of float32 [n_frames, d]
+        Row i belongs to row i of ``corpora.store.frames``; see :func:`mfcc_features`.
     """
-    profile, store = corpora.profile, corpora.store
-    settings, path = mfcc_settings(profile), _mfcc_path(corpora)
+    store, settings, path = corpora.store, mfcc_settings(profile), _mfcc_path(corpora, profile)
     if path.exists():
         return np.load(path, mmap_mode="r")
     paths = {track.name: track.path for track in corpora.corpus.tracks}
@@ -50,26 +80,47 @@ def mfcc_rows(corpora):
         songs = Parallel(n_jobs=corpora.options.jobs, return_as="generator")(
             delayed(_song_mfcc)(paths[song.name], song.stop - song.start, settings) for song in store.songs)
         songs = progress_bar("MFCCs", songs, total=len(store.songs), unit=" songs")
-        return write_rows(path, len(store.frames), profile.n_mfcc, songs)
+        return write_rows(path, len(store.frames), profile.n_mfcc * (2 if profile.mfcc_deltas else 1), songs)
 
 
-def mfcc_versions(corpora):
+def mfcc_versions(corpora, profile):
     """The versions that made the kept :func:`mfcc_rows`; an empty dict where they were not recorded."""
-    return read_json(_mfcc_path(corpora).with_suffix(".json"), {})
+    return read_json(_mfcc_path(corpora, profile).with_suffix(".json"), {})
 
 
-def _mfcc_path(corpora):
+def _mfcc_path(corpora, profile):
     """The file of the MFCCs; its name covers the frames and their settings."""
-    depends_on = [corpora.store.key, mfcc_settings(corpora.profile)]
+    depends_on = [corpora.store.key, mfcc_settings(profile)]
     return corpora.out / "frames" / f"mfcc-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.npy"
 
 
 def _song_mfcc(path, n_frames, settings):
-    rows = mfcc(load_audio(path, settings["sample_rate"]), **settings)
+    rows = mfcc_features(load_audio(path, settings["sample_rate"]), settings)
     if len(rows) != n_frames:
         raise DatasetError(f"{path}: has {len(rows)} frames where the frame store holds {n_frames}; the file was "
                            "changed while this ran, start again")
     return rows
+
+
+class _MFCCs:
+    """The MFCCs of some profiles in as few files as hold them: one for each number of bands, of its most columns."""
+
+    def __init__(self, corpora, profiles):
+        self.columns, self.rows, self.parts = {}, {}, []
+        for n_mels in dict.fromkeys(profile.n_mels for profile in profiles.values()):
+            alike = {name: profile for name, profile in profiles.items() if profile.n_mels == n_mels}
+            most = replace(next(iter(alike.values())), n_mfcc=max(each.n_mfcc for each in alike.values()),
+                           mfcc_deltas=any(each.mfcc_deltas for each in alike.values()))
+            rows = mfcc_rows(corpora, most)
+            self.parts.append((RIVAL, mfcc_versions(corpora, most)))
+            for name, profile in alike.items():
+                kept = np.arange(profile.n_mfcc)
+                self.rows[name] = rows
+                self.columns[name] = np.r_[kept, most.n_mfcc + kept] if profile.mfcc_deltas else kept
+
+    def at(self, name, rows):
+        """float32 [n, d] of one profile."""
+        return np.array(self.rows[name][rows][:, self.columns[name]])
 
 
 class FeatureSets:
@@ -79,18 +130,27 @@ class FeatureSets:
     ----------
     run : experiments.steps.pipeline.Run
         Its network and corpus.
+    mfccs : dict of str to experiments.profiles.Profile, optional
+        See :func:`mfcc_choices`; those of the run's profile alone if None.
 
     Attributes
     ----------
+    choices : dict of str to list of str
+        By row of the table, see :func:`feature_names`, the names of the feature sets that it is chosen from.
     names : list of str
-        See :func:`feature_names`.
+        All these feature sets.
+    parts : list of (str, dict)
+        What the MFCCs are made of, see :mod:`experiments.steps.provenance`.
     """
 
-    def __init__(self, run):
+    def __init__(self, run, mfccs=None):
+        mfccs = {RIVAL: run.profile} if mfccs is None else mfccs
         self.model = run.model
         self.store = run.corpora.store
-        self.mfccs = mfcc_rows(run.corpora)
-        self.names = feature_names(self.model.n_layers)
+        self._mfccs = _MFCCs(run.corpora, mfccs)
+        self.parts = self._mfccs.parts
+        self.choices = {row: [row] for row in feature_names(self.model.n_layers)} | {RIVAL: list(mfccs)}
+        self.names = [name for names in self.choices.values() for name in names]
 
     def at(self, rows):
         """Features of some rows of the store.
@@ -103,11 +163,12 @@ class FeatureSets:
         Returns
         -------
         dict of str to float32 array [n, d]
-            By row name.
+            By the names of the feature sets.
         """
         layers = self.model.activations(self.store.frames[rows])
         release_pages(self.store.frames)  # a pass over all songs would else hold the whole store in memory
-        return dict(zip(self.names, [np.array(self.mfccs[rows]), *layers, np.hstack(layers)]))
+        mfccs = [self._mfccs.at(name, rows) for name in self.choices[RIVAL]]
+        return dict(zip(self.names, [*mfccs, *layers, np.hstack(layers)]))
 
     def songs(self, names):
         """The songs of these names that could be read: list of :class:`dbn.audio.frames.Song`, in the given order."""

@@ -20,7 +20,7 @@ from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run, identical_pairs
 from experiments.steps.provenance import Origin
 from experiments.steps.reporting import result_of
-from experiments.tagging.features import MIM, ROWS, Clips, clip_features
+from experiments.tagging.features import MIM, ROWS, Clips, clip_features, parts_of
 
 SVMS = "SVMs of the tags"  # what they are called among the parts of a result
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
@@ -208,7 +208,7 @@ def tag_results(name, clips, options, folder):
     profile, features = options.profile, clips.features[name]
     tags, groups = tags_and_groups(clips)
     settings = {"n_folds": profile.tag_folds, "seed": options.seed, **svm_grid(features, profile),
-                "min_clips": profile.min_tagged_clips}
+                "min_clips": profile.min_tagged_clips, "parts": parts_of(name, profile)}
     ids = [clips.corpus.clips[number].id for number in clips.used]
     depends_on = [name, clips.key, ids, groups, clips.corpus.tags, tags.tolist(), settings]
     path = folder / f"svms-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.json"

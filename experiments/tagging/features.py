@@ -2,7 +2,7 @@
 import hashlib
 import json
 import zipfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
@@ -12,12 +12,11 @@ from dbn.audio import dft_magnitudes, load_audio
 from dbn.datasets.majorminer import TagCorpus
 from dbn.errors import AudioError, DBNError
 from dbn.features.aggregate import aggregate
-from dbn.features.mfcc import mfcc
-from dbn.features.mim import temporal_features, timbral_features
+from dbn.features.mim import MIMSettings, temporal_features, timbral_features
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
-from experiments.steps.features import mfcc_settings
+from experiments.steps.features import mfcc_features, mfcc_settings
 from experiments.steps.provenance import network_parts
 
 # The rows of Table 4: the paper's two, and what its MIM features owe to which half, and windows of plain MFCCs.
@@ -125,9 +124,28 @@ def features_of(file, model, profile):
     def windows(x):
         return aggregate(x, profile.sample_rate / profile.hop_length, profile.window_seconds, profile.window_hop)
 
-    timbral, temporal = (half(signal, profile.sample_rate)[None] for half in (timbral_features, temporal_features))
+    settings = mim_settings(profile)
+    timbral, temporal = (half(signal, profile.sample_rate, settings)[None]
+                         for half in (timbral_features, temporal_features))
     return {DBN: windows(np.hstack(model.activations(frames))), MIM: np.hstack([timbral, temporal]),
-            TIMBRAL: timbral, TEMPORAL: temporal, MFCCS: windows(mfcc(signal, **mfcc_settings(profile)))}
+            TIMBRAL: timbral, TEMPORAL: temporal, MFCCS: windows(mfcc_features(signal, mfcc_settings(profile)))}
+
+
+def mim_settings(profile):
+    """The :class:`dbn.features.mim.MIMSettings` of a profile."""
+    return MIMSettings(profile.frame_length, profile.hop_length, n_mels=profile.mim_mels, n_mfcc=profile.mim_mfcc,
+                       n_bands=profile.mim_bands, max_modulation=profile.mim_max_modulation,
+                       n_coefficients=profile.mim_coefficients, log_modulation=profile.mim_log_modulation)
+
+
+def parts_of(name, profile):
+    """The parts of a row's features that its SVMs bring to one length, or None; see `RBFSVM`."""
+    if not profile.mim_unit_norm:
+        return None
+    settings = mim_settings(profile)
+    timbral = settings.n_mfcc * (settings.n_mfcc + 3) // 2
+    temporal = settings.n_bands * settings.n_coefficients
+    return {MIM: (timbral, temporal), TIMBRAL: (timbral,), TEMPORAL: (temporal,)}.get(name)
 
 
 def _of_all(files, model, profile, jobs):
@@ -149,7 +167,8 @@ def _key(files, model, profile):
     """A name for all that the features depend on."""
     stats = [file.stat() for file in files]
     settings = [[(file.name, stat.st_size, stat.st_mtime_ns) for file, stat in zip(files, stats)],
-                model.scaling.kind, mfcc_settings(profile), profile.window, profile.window_seconds, profile.window_hop]
+                model.scaling.kind, mfcc_settings(profile), asdict(mim_settings(profile)), profile.window,
+                profile.window_seconds, profile.window_hop]
     key = hashlib.sha256(json.dumps(settings).encode())
     scaling = model.scaling.to_arrays()
     for array in (*model.weights, *model.biases, scaling["offset"], scaling["gain"]):

@@ -123,7 +123,7 @@ def test_a_model_that_tells_high_from_low(folder, tmp_path, capsys):
     assert train(folder, path, "--hidden-layers-sizes", "20", "--finetune-epochs", "40", "--split", "0.4,0.2,0.4") == 0
     assert names_in(tmp_path) == ["model.npz"]
     out, err = capsys.readouterr()
-    assert err == ""
+    assert err.splitlines() == ["frames", "pre-training layer 1", "fine-tuning"]  # what a log gets for its bars
     model = load_model(path)
     assert model.classes == ("high", "low")
     assert model.about["synthetic"] is False
@@ -180,9 +180,9 @@ def test_an_interrupted_replacement_leaves_the_old_model(quick, folder, tmp_path
 def test_the_same_command_again_changes_nothing(quick, folder, tmp_path, capsys):
     path = tmp_path / "model.npz"
     assert train(folder, path) == 0
-    first, written = capsys.readouterr(), path.read_bytes()
+    first, written = capsys.readouterr().out, path.read_bytes()
     assert train(folder, path) == 0
-    assert capsys.readouterr() == first
+    assert capsys.readouterr() == (first, "")
     assert path.read_bytes() == written
 
 
@@ -271,4 +271,5 @@ def test_bad_files_are_named_and_the_others_used(quick, folder, tmp_path, capsys
     assert "2 skipped, 10 used" in err
     assert load_model(tmp_path / "m.npz").about["songs"] == {"high": [3, 1, 1], "low": [3, 1, 1]}
     assert train(root, tmp_path / "m.npz") == 1  # and so it is when asked again
-    assert capsys.readouterr() == (out, err)
+    again = capsys.readouterr()
+    assert again.out == out and again.err == err[err.index("skipped"):]

@@ -59,7 +59,7 @@ class Recorder:
 
     log = []
 
-    def __init__(self, C, gamma):
+    def __init__(self, C, gamma, parts=None):
         self.point = C, gamma
 
     def fit(self, x, y):

@@ -43,6 +43,25 @@ def test_labels_and_decision_values_are_those_of_svc(n_classes, C, multiple):
     np.testing.assert_allclose(values, -expected if n_classes == 2 else expected, rtol=0, atol=1e-5)
 
 
+def test_parts_of_one_length():
+    """Beside a plain SVC on examples whose two parts were brought to the lengths √5 and √7 by a loop."""
+    (x, y), (tests, _) = blobs(3, 200, 12), blobs(3, 500, 12, seed=1)
+    scaler = StandardScaler().fit(x.astype(float))
+
+    def scaled(examples):
+        return np.array([np.r_[z[:5] * np.sqrt(5) / np.linalg.norm(z[:5]), z[5:] * np.sqrt(7) / np.linalg.norm(z[5:])]
+                         for z in scaler.transform(examples.astype(float))])
+
+    model = RBFSVM(10, 0.1, parts=(5, 7)).fit(x, y)
+    plain = SVC(C=10, gamma=0.1).fit(scaled(x), y)
+    np.testing.assert_array_equal(model.predict(tests), plain.predict(scaled(tests)))
+    assert (model.predict(tests) != RBFSVM(10, 0.1).fit(x, y).predict(tests)).any()
+    middle = np.tile(model.mean_, (2, 1))  # a part of zeros has no length to change
+    assert np.isfinite(model.decision_values(middle)).all()
+    with pytest.raises(DBNError, match="do not add up to the 12 features"):
+        RBFSVM(10, 0.1, parts=(5, 6)).fit(x, y)
+
+
 @pytest.mark.parametrize("n_classes", [2, 3, 4, 6])
 def test_every_pair_decides_with_the_right_sign(n_classes):
     """One tight cluster a class: at a class's centre each of its pairs must favour it."""

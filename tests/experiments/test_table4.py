@@ -15,7 +15,7 @@ from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags, train_ta
 from dbn.evaluation.stats import bootstrap_interval, holm
 from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
-from dbn.features.mim import mim_features
+from dbn.features.mim import MIMSettings, mim_features
 from dbn.trained.model import load_model
 from dbn.trained.tagger import load_tagger
 from experiments import figure3, paper, table1, table4
@@ -100,6 +100,26 @@ def test_rows_are_what_the_library_gives(made, model_path):
         for score in scores:
             assert result["tags"][score.name]["folds"][row["name"]] == list(score.fold_accuracies)
             assert result["tags"][score.name]["clips"] == score.n_positive
+
+
+def test_mims_parameters_are_options(made, tmp_path, model_path):
+    """Other features and SVMs for MIM's rows alone; what was kept before is not taken for them."""
+    for name in ("tagged", "tagging"):
+        shutil.copytree(made / name, tmp_path / name)
+    changes = ["--mim-mfcc", "13", "--mim-coefficients", "30", "--mim-log-modulation", "--mim-unit-norm"]
+    table4.main(arguments(tmp_path, "--model", str(model_path), *changes))
+    result, before = read(tmp_path), read(made)
+    assert result["settings"]["mim_log_modulation"] is result["settings"]["mim_unit_norm"] is True
+    corpus = majorminer.load(made / "tagged" / "clips.tsv", made / "tagged" / "audio")
+    settings = MIMSettings(n_mfcc=13, n_coefficients=30, log_modulation=True)
+    features = [mim_features(load_audio(clip.path), settings=settings)[None] for clip in corpus.clips]
+    assert features[0].shape == (1, 13 + 13 * 14 // 2 + 4 * 30)
+    expected = evaluate_tags(features, corpus.matrix, [clip.artist for clip in corpus.clips], n_folds=3, seed=0,
+                             names=corpus.tags, min_clips=5, parts=(104, 120))
+    for row, old in zip(result["rows"], before["rows"], strict=True):
+        if row["name"] == "MIM":
+            assert row["tags"] == {score.name: score.accuracy for score in expected.scores}
+        assert (row["tags"] == old["tags"]) == (row["name"] in ("DBN", "MFCCs"))
 
 
 def test_what_stands_beside_the_rows(made):

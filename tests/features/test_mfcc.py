@@ -7,7 +7,7 @@ import soundfile
 
 from dbn.errors import DBNError
 from dbn.features import mfcc as module
-from dbn.features.mfcc import hz_to_mel, mel_filterbank, mel_to_hz, mfcc
+from dbn.features.mfcc import deltas, hz_to_mel, mel_filterbank, mel_to_hz, mfcc
 
 
 def librosa_mfcc(signal, sample_rate=22050, frame_length=1024, hop_length=512, window="hann", n_mels=40, f_min=0.0,
@@ -126,3 +126,16 @@ def test_refuses_settings(settings, message):
 def test_refuses_signals(bad, message):
     with pytest.raises(DBNError, match=message):
         mfcc(bad)
+
+
+@pytest.mark.parametrize("n_frames", [1, 5, 9, 200])
+def test_deltas_agree_with_librosa(n_frames):
+    x = np.random.default_rng(0).normal(size=(n_frames, 7)).astype(np.float32)
+    found = deltas(x)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, librosa.feature.delta(x.T, width=9, mode="nearest").T, rtol=1e-4, atol=1e-6)
+
+
+def test_the_delta_of_a_ramp_is_its_slope():
+    ramp = np.outer(np.arange(30), [0.5, -2.0])
+    np.testing.assert_allclose(deltas(ramp)[4:-4], np.tile([0.5, -2.0], (22, 1)), rtol=1e-6)

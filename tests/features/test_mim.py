@@ -182,3 +182,19 @@ def test_real_clips_are_finite_and_distinct(gtzan_mini):
     standardised = (features - features.mean(axis=0)) / features.std(axis=0)
     distances = np.linalg.norm(standardised[:, None] - standardised, axis=2)
     assert distances[np.triu_indices(len(paths), 1)].min() > 1
+
+
+def test_the_cepstrum_of_modulations_agrees_with_direct_sums_and_knows_no_loudness():
+    signal = modulated_tone(1300, 5.0, seconds=2) + noise(2.0)
+    settings = MIMSettings(log_modulation=True)
+    _, magnitudes = modulation_spectrum(signal)
+    n = magnitudes.shape[1]
+    expected = [np.sqrt((2 if order else 1) / n) * np.sum(
+        np.log(magnitudes[band]) * np.cos(np.pi * order * (np.arange(n) + 0.5) / n))
+        for band in range(4) for order in range(50)]
+    found = temporal_features(signal, settings=settings)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    moved = temporal_features(2 * signal, settings=settings) - found
+    assert np.allclose(moved[::50], np.sqrt(n) * np.log(4), rtol=1e-3)  # the zeroth coefficient of each band
+    assert np.abs(np.delete(moved, range(0, 200, 50))).max() < 1e-2
+    assert np.isfinite(temporal_features(np.zeros(RATE), settings=settings)).all()

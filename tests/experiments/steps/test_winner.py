@@ -3,17 +3,24 @@ import json
 import re
 import shutil
 
+import librosa
+import numpy as np
 import pytest
 
+from dbn.audio import load_audio
 from dbn.errors import DBNError
+from dbn.evaluation.svm import RBFSVM
+from dbn.features.mfcc import mfcc
 from dbn.trained.model import load_model
 from dbn.training.settings import TrainingSettings
 from experiments import figure1, report, sweep, table1, table2, table4
 from experiments.profiles import PROFILES
 from experiments.search import report as sweep_report
+from experiments.steps.features import FeatureSets, mfcc_choices
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.winner import songs_of_plan
+from experiments.table2 import frame_examples
 from search_records import record, smoke, write_records, write_report
 from small_search import SPACE
 
@@ -76,6 +83,7 @@ def test_tables_of_the_winner(swept):
     assert said in (out / "table2.md").read_text()
     rows = json.loads((out / "table2.json").read_text())["rows"]
     assert [row["name"] for row in rows] == ["MFCCs", "Layer 1", "Layer 2", "All Layers"]
+    assert "The MFCCs were chosen on them too, among 12 settings" in (out / "table2.md").read_text()
     report.main(smoke(out))
     page = (out / "report.html").read_text()
     assert "the settings that won the search, point 0 of 2" in page
@@ -83,6 +91,51 @@ def test_tables_of_the_winner(swept):
     commands = page.split("Make it again")[-1]
     assert commands.index("experiments.sweep") < commands.index("experiments.figure1")
     assert "experiments.figure1 --profile smoke --jobs 1" in commands
+
+
+def test_the_mfccs_get_a_search_too(swept):
+    """Every setting's SVM is tried on the validation songs, and the row is that of the best."""
+    arguments = smoke(swept, "--from-sweep", "--frame-C", "1", "--frame-gamma", "1,3")
+    table2.main(arguments)
+    result = json.loads((swept / "table2.json").read_text())
+    run = Run(Corpora(parse("", arguments)), 0)
+    features = FeatureSets(run, mfcc_choices(run.corpora.options))
+    names = list(mfcc_choices(run.corpora.options))
+    assert result["mfccs"]["searched"] == names == features.choices["MFCCs"] and len(names) == 12
+    log = result["selection"][0]["MFCCs"]
+    assert [point["features"] for point in log] == [name for name in names for _ in range(2)]
+    best = max(log, key=lambda point: (point["song_accuracy"], point["example_accuracy"]))
+    assert result["mfccs"]["chosen"] == [best["features"]]
+    assert (best["song_accuracy"], best["example_accuracy"]) > (log[-1]["song_accuracy"], log[-1]["example_accuracy"])
+    examples = frame_examples(run, features)
+    row = result["rows"][0]
+    svm = RBFSVM(row["C"], row["gamma"]).fit(examples.train_x[best["features"]], examples.train_y)
+    right = [svm.predict_songs([examples.of_song(song)[best["features"]]], progress=False)[0]
+             == run.corpora.corpus.classes[song.label] for song in examples.test_songs]
+    assert row["accuracy"] == np.mean(right)
+
+
+def test_the_mfccs_of_every_setting_are_those_of_the_audio(swept):
+    """They are columns of two files."""
+    run = Run(Corpora(parse("", smoke(swept, "--from-sweep"))), 0)
+    features = FeatureSets(run, mfcc_choices(run.corpora.options))
+    song = run.corpora.store.songs[1]
+    path, = (track.path for track in run.corpora.corpus.tracks if track.name == song.name)
+    at_song = features.at(slice(song.start, song.stop))
+    for n_mels in (40, 80):
+        for n_mfcc in (13, 20, 30):
+            name, rows = f"{n_mfcc} MFCCs of {n_mels} bands", mfcc(load_audio(path), n_mels=n_mels, n_mfcc=n_mfcc)
+            np.testing.assert_array_equal(at_song[name], rows)
+            both = np.hstack([rows, librosa.feature.delta(rows.T, mode="nearest").T])
+            np.testing.assert_allclose(at_song[f"{name} and their deltas"], both, rtol=1e-4, atol=1e-5)
+    assert len(list((swept / "frames").glob("mfcc-*.npy"))) <= 3  # one of them for the profile's own
+
+
+@pytest.mark.parametrize("name", ["n_mfcc", "n_mels", "mfcc_deltas"])
+def test_mfccs_that_are_chosen_and_named(swept, name):
+    given = ["--mfcc-deltas"] if name == "mfcc_deltas" else [f"--{name.replace('_', '-')}", "25"]
+    with pytest.raises(DBNError, match=f"--{name.replace('_', '-')}: where the network won a search"):
+        table2.main(smoke(swept, "--from-sweep", *given))
 
 
 @pytest.mark.parametrize("arguments, message", [
