@@ -27,6 +27,6 @@ def progress_bar(description, iterable=None, show=True, in_logs=True, **options)
     """
     show = show and sys.stderr is not None
     bar = tqdm(iterable, desc=description, disable=None if show else True, **options)
-    if show and in_logs and bar.disable:
+    if show and in_logs and bar.disable and "ipykernel" not in sys.modules:  # a notebook is read, not watched
         print(description, file=sys.stderr, flush=True)
     return bar

@@ -13,6 +13,7 @@ Stopped, the same command goes on.
 """
 import argparse
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,11 +23,12 @@ from sklearn.datasets import load_digits
 
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
+from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
 from dbn.training import TrainingSettings, train
 from experiments.search.inputs import PARTS, chosen_frames
 from experiments.steps.options import parse, run_script
-from experiments.steps.pipeline import Corpora, Run
+from experiments.steps.pipeline import Corpora, Run, read_json
 from experiments.steps.reporting import markdown_table
 
 SYNTHETIC = ((6, 6.0), (12, 10.0), (40, 20.0))  # clips a genre, seconds of a clip
@@ -155,7 +157,11 @@ def validation_errors(train_set, valid_set, n_outs, settings, directory):
         See :func:`dbn.training.train`.
     """
     options = {"directory": directory, "progress": False}
-    before = train(train_set, valid_set, n_outs, settings, max_epoch=0, **options).best_error
+    before = read_json(directory / "before.json", None)
+    if before is None:  # of a training that has begun it would be the best error since
+        before = train(train_set, valid_set, n_outs, settings, max_epoch=0, **options).best_error
+        with atomic_path(directory / "before.json") as path:
+            path.write_text(json.dumps(before))
     history = train(train_set, valid_set, n_outs, settings, **options).history
     return before, *(entry["valid_error"] for entry in history if entry["stage"] == "finetune")
 

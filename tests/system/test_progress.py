@@ -38,3 +38,9 @@ def test_nobody_to_be_told(monkeypatch, capsys):
     monkeypatch.setattr(sys, "stderr", None)
     progress_bar("reading", total=1).close()
     assert capsys.readouterr().out == ""
+
+
+def test_a_notebook_is_not_told(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    progress_bar("reading", total=1).close()
+    assert capsys.readouterr().err == ""
