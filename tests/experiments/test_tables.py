@@ -183,6 +183,11 @@ def test_two_seeds_anew_from_the_json_alone(two_seeds):
     for seed in seeds:
         split = read_split(two_seeds / f"seed-{seed['seed']}" / "split.csv")
         assert (tuple(seed["songs"]), seed["n_train"]) == (split.test, len(split.train))
+        path, = (two_seeds / f"seed-{seed['seed']}").glob("table3-*.json")
+        kept = json.loads(path.read_text())  # each seed's own decisions, and not one's for all
+        for name, correct in seed["correct"].items():
+            assert correct == "".join("01"[label == said] for label, said in
+                                      zip(kept["true"], kept["rows"][name]["predicted"], strict=True))
     of_artist = {artist: [(i, place) for i, seed in enumerate(seeds) for place, song in enumerate(seed["songs"])
                           if artists[song] == artist] for artist in sorted(set(artists.values()))}
     assert result["judged"]["n_units"] == len(of_artist)
