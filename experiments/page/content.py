@@ -56,7 +56,7 @@ RESULTS = (
     Result("table1", "Table 1: the network's training", "§4.1",
            "Hyper-parameters, training statistics and the accuracy of the network alone: the mean of its frame "
            "predictions names the song.",
-           (("table1-learning.png", "Learning curves: reconstruction cost of each layer in pre-training; cost and "
+           (("table1-learning.png", "Learning curves: cost of each layer in pre-training; cost and "
              "validation frame error in fine-tuning, with the epoch whose parameters were kept."),
             ("table1-confusion.png", _CONFUSION.format("the network alone")))),
     Result("figure2", "Figure 2: the features in the plane", "§4.1",

@@ -50,7 +50,7 @@ def confusion_matrix(path, true, predicted, classes, title):
 
 
 def learning_curves(path, history, title):
-    """Pre-training's reconstruction cost of each layer, and fine-tuning's cost and validation error.
+    """Pre-training's cost of each layer (CD's reconstruction, PCD's pseudo-likelihood); fine-tuning's cost and error.
 
     Parameters
     ----------
@@ -69,7 +69,7 @@ def learning_curves(path, history, title):
                   markersize=3, label=f"layer {layer}")
     if layers:
         left.legend(fontsize=8)
-    left.set(title="pre-training", xlabel="epoch", ylabel="reconstruction cost (nats a frame)")
+    left.set(title="pre-training", xlabel="epoch", ylabel="cost (nats a frame)")
     tuned = [record for record in history if record["stage"] == "finetune"]
     epochs = [record["epoch"] for record in tuned]
     middle.plot(epochs, [record["cost"] for record in tuned], color="tab:green")

@@ -10,9 +10,9 @@ def test_the_shipped_splits_are_those_that_are_drawn(tmp_path, capsys):
     ship_splits.main(tmp_path)
     drawn = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     shipped = {path.name: path.read_bytes() for path in SPLITS.iterdir()}
-    assert set(drawn) == set(shipped) and len(drawn) == 15
+    assert set(drawn) == set(shipped) and len(drawn) == 35
     assert [name for name in drawn if drawn[name] != shipped[name]] == []
-    assert capsys.readouterr().out.count(str(tmp_path)) == 15
+    assert capsys.readouterr().out.count(str(tmp_path)) == 35
 
 
 def test_gtzan_s_split_is_the_paper_s_in_size():
