@@ -5,11 +5,18 @@ longer, and each in another class. What was learnt and chosen must be equal to t
 
 Broken on purpose, and what failed:
 
+network trained on test songs, or on validation songs     test_networks, both; and what stands upon them
+scaling fitted to test songs too                          test_networks, both
+test songs among those of the search, or its scaling      test_search
+early stopping on the test songs                          test_networks, both; test_choices_of_the_svms, both tables
+SVMs taught the test songs                                test_choices_of_the_svms, test_training_examples_of_the_svms
 Table 3's SVMs trained on training and validation songs   test_table_anew[table3]
 SVMs fitted again with validation songs after the choice  test_table_anew, both tables
 C and gamma chosen on the test songs                      test_table_anew, test_choices_of_the_svms, both tables
-early stopping on the test songs                          test_networks, both; test_choices_of_the_svms, both tables
+C and gamma of Table 4 chosen on the fold's test clips    test_tags_of_a_fold
 every seventh frame of a test song votes                  test_table_anew[table2]
+windows every 5 s                                         test_table_anew[table3]
+all seeds but the first dropped from a pool               test_tables.py: test_two_seeds_anew_from_the_json_alone
 """
 import csv
 import hashlib
