@@ -8,7 +8,6 @@ if the reader of its output went away, as for any program in a pipe.
 """
 import argparse
 import math
-import os
 import sys
 import warnings
 
@@ -17,6 +16,7 @@ from dbn.cli.commands import run_classify, run_extract, run_info, run_plot, run_
 from dbn.cli.train import add_train_parser
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
+from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 
 _FILES = 'audio files (WAV, FLAC, AU, AIFF, OGG, MP3, ...), folders of them, or "-" for standard input'
 
@@ -181,7 +181,7 @@ def main(argv=None):
 
 
 def _run(argv):
-    _prepare_stdout()
+    prepare_streams()
     try:
         try:
             options = build_parser().parse_args(argv)
@@ -192,26 +192,14 @@ def _run(argv):
     except DBNError as error:
         return _complain(error)
     except BrokenPipeError:
-        _drop_stdout()
-        return 141
+        drop_stdout()
+        return BROKEN_PIPE
     except OSError as error:
-        _drop_stdout()
+        drop_stdout()
         return _complain(f"{error.filename or 'system'}: {error.strerror or error}")
     except KeyboardInterrupt:
         print("\ndbn: stopped", file=sys.stderr)
         return 130
-
-
-def _prepare_stdout():
-    """Names that the terminal's encoding lacks become escapes; nothing is said where standard output is closed."""
-    if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w")
-    sys.stdout.reconfigure(errors="backslashreplace")
-
-
-def _drop_stdout():
-    """What could not be written is not tried again as Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(error):

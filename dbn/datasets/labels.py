@@ -71,6 +71,7 @@ def _rows(table):
             if header not in HEADERS:
                 raise DatasetError(f"{table}, line 1: the header must be file,label or file,label,part")
             for row in filter(None, reader):
+                row[0] = PurePosixPath(row[0]).as_posix() if row[0] else ""  # blues//a.wav is blues/a.wav
                 why = _row_error(row, header, line_of)
                 if why:
                     raise DatasetError(f"{table}, line {reader.line_num}: {why}")

@@ -266,7 +266,7 @@ def read_split(path, tracks=None):
     known = None if tracks is None else {track.name for track in tracks}
     parts = {part: {} for part in (*PARTS, "excluded")}
     try:
-        with open(path, newline="", encoding="utf-8") as file:
+        with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a byte-order mark
             rows = csv.reader(file)
             if next(rows, None) != ["track", "part"]:
                 raise DatasetError(f"{path}, line 1: the header must be track,part")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dbn.cli.options import add_options, checked_jobs
 from dbn.errors import DBNError
+from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import PROFILES, Profile
 from experiments.steps.results_folder import results_folder
@@ -132,13 +133,21 @@ def _check(options):
 
 
 def run_script(main, argv=None):
-    """Run a script's `main(argv)` and end the process: 0, or 2 and one message for what the user can put right."""
+    """Run a script's `main(argv)` and end the process: 0, or 2 and one message for what the user can put right.
+
+    141 where standard output has no reader left.
+    """
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
+    prepare_streams()
     try:
         main(argv)
+        sys.stdout.flush()
     except DBNError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
+    except BrokenPipeError:
+        drop_stdout()
+        sys.exit(BROKEN_PIPE)
     except OSError as error:  # of the disk or the system: full, not permitted, not there
         print(f"error: {error.filename or 'system'}: {error.strerror or error}", file=sys.stderr)
         sys.exit(2)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,17 @@ def test_a_full_disk(folder, here):
 
 def test_output_closed(here):
     assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
+
+
+def test_standard_error_closed(folder, here):
+    """What is said there is lost; the work is done, and nothing of it goes to standard output or into a file."""
+    songs = sorted(str(path) for path in (folder / "music").glob("*.*"))
+    expected = call("classify", "model.npz", *songs)
+    done = call("classify", "model.npz", *songs, preexec_fn=lambda: os.close(2))
+    assert (done.returncode, done.stdout) == (expected.returncode, expected.stdout) and expected.stderr
+    assert call("extract", "model.npz", *songs, "-o", "there.npz").returncode == 1
+    assert call("extract", "model.npz", *songs, "-o", "closed.npz", preexec_fn=lambda: os.close(2)).returncode == 1
+    assert Path("there.npz").read_bytes() == Path("closed.npz").read_bytes()
 
 
 def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):

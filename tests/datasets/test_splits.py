@@ -149,6 +149,8 @@ def test_a_written_split_is_read_as_it_was(tmp_path):
                                  ' x,excluded\n').encode()
     splits.write_split(AWKWARD, path)
     assert [file.name for file in path.parent.iterdir()] == ["split.csv"]
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())  # as spreadsheets write it
+    assert splits.read_split(path) == AWKWARD
 
 
 def test_a_split_that_cannot_be_written(tmp_path):

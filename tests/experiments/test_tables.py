@@ -255,6 +255,12 @@ def test_folder_of_ones_own_with_a_bad_file(smoke_run, tmp_path, capsys):
     assert result["settings"]["training"]["hidden_layers_sizes"] == [8, 8, 8]
 
 
+def test_a_reader_that_goes_away(smoke_run):
+    process = script("table1", *smoke(smoke_run))
+    process.stdout.close()
+    assert process.stderr.read() == "" and process.wait(timeout=120) == 141
+
+
 BAD = {
     "no root": (["--dataset", "gtzan"], "--root"),
     "root of the synthetic corpus": (["--root", "x"], "--root"),
