@@ -75,5 +75,7 @@ def test_make_announces_where_the_scripts_write(tmp_path, dataset, root, more):
               *([f"PROFILE={more[1]}"] if more else [])]
     said = subprocess.run(["make", "--no-print-directory", "announce", *values], cwd=REPOSITORY, capture_output=True,
                           text=True, check=True).stdout
+    if root:
+        (tmp_path / root).mkdir()
     expected = out_of("--dataset", dataset, *(["--root", str(tmp_path / root)] if root else []), *more)
     assert said.startswith(f"results go to {expected}, at the end report.html")
