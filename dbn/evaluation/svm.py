@@ -47,9 +47,8 @@ class RBFSVM:
         γ of the kernel on standardised features; the distance of two such examples is about √(2 d), so the
         interesting values lie around 1 / d.
     parts : sequence of int, optional
-        Numbers of neighbouring features that are a part each. Every example's parts are brought to one length, after
-        the features are standardised: a part of m features to √m, the length that it has on average, so that the same
-        values of γ are interesting. None leaves the lengths as they are.
+        Sizes of the parts that the features are made of. After standardising, a part of m features is brought to the
+        length √m in every example, which is its length on average: γ means the same. None changes no lengths.
 
     Attributes
     ----------
@@ -65,9 +64,7 @@ class RBFSVM:
         for name, value in (("C", C), ("gamma", gamma)):
             if not 0 < value < np.inf:
                 raise DBNError(f"{name} is {value}; it must be a positive number")
-        self.C = float(C)
-        self.gamma = float(gamma)
-        self.parts = parts
+        self.C, self.gamma, self.parts = float(C), float(gamma), parts
 
     def fit(self, x, y):
         """Fit the standardisation and the SVM on training examples alone.
@@ -85,7 +82,7 @@ class RBFSVM:
         Raises
         ------
         DBNError
-            Fewer than two classes, NaN or infinite features, or shapes or parts that do not fit.
+            Fewer than two classes, NaN or infinite features, shapes or parts that do not fit.
         """
         x, y = _examples(x, "the training examples"), np.asarray(y)
         if y.shape != (len(x),):
@@ -93,7 +90,7 @@ class RBFSVM:
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise DBNError(f"an SVM needs training examples of two classes at least; there are {len(self.classes_)}")
-        if self.parts is not None and sum(self.parts) != x.shape[1]:
+        if self.parts and sum(self.parts) != x.shape[1]:
             raise DBNError(f"parts {tuple(self.parts)} do not add up to the {x.shape[1]} features")
         self.mean_ = x.mean(axis=0, dtype=np.float64)
         # a constant's standard deviation is not always computed as zero
@@ -164,10 +161,9 @@ class RBFSVM:
 
     def _standardise(self, x):
         z = (x - self.mean_) / self.scale_
-        if self.parts is not None:
-            for part in np.split(z, np.cumsum(self.parts)[:-1], axis=1):  # views
-                lengths = np.linalg.norm(part, axis=1, keepdims=True)
-                part *= np.sqrt(part.shape[1]) / np.where(lengths > 0, lengths, 1)
+        for part in np.split(z, np.cumsum(self.parts)[:-1], axis=1) if self.parts else ():  # views
+            lengths = np.linalg.norm(part, axis=1, keepdims=True)
+            part *= np.sqrt(part.shape[1]) / np.where(lengths > 0, lengths, 1)
         return z
 
     def _winners(self, z):

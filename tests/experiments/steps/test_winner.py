@@ -110,6 +110,9 @@ def test_the_mfccs_get_a_search_too(swept):
     examples = frame_examples(run, features)
     row = result["rows"][0]
     svm = RBFSVM(row["C"], row["gamma"]).fit(examples.train_x[best["features"]], examples.train_y)
+    of_valid = svm.predict_songs(examples.valid_songs[best["features"]], progress=False)
+    assert best["song_accuracy"] == pytest.approx(np.mean(of_valid == examples.valid_labels))
+    assert len(examples.valid_songs[best["features"]]) == len(run.split.valid) != len(run.split.test)
     right = [svm.predict_songs([examples.of_song(song)[best["features"]]], progress=False)[0]
              == run.corpora.corpus.classes[song.label] for song in examples.test_songs]
     assert row["accuracy"] == np.mean(right)
