@@ -4,7 +4,7 @@
 #   make test        set up, then flake8 and the tests
 # and a third one runs the notebooks in place, on what the first has made:
 #   make notebooks
-# Speed and memory of every part, against their targets, in twenty minutes; PyTorch is compared where installed:
+# Speed and memory of every part, against their targets, in half an hour; PyTorch is compared where installed:
 #   make bench
 #
 # What is installed has the versions of constraints.txt. With the newest ones instead:
