@@ -10,12 +10,15 @@ import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.type import integer_dtypes
 
+from dbn.descent import directions
 from dbn.graph.compile import epoch_function, function, minibatch
 from dbn.graph.ops import sigmoid
 from dbn.graph.streams import as_streams
 from dbn.logistic import LogisticRegression
-from dbn.mlp import HiddenLayer
+from dbn.mlp import HiddenLayer, dropout, relu
 from dbn.rbm import RBM, GaussianRBM
+
+ACTIVATIONS = {"sigmoid": sigmoid, "relu": relu}
 
 
 class DBN:
@@ -39,6 +42,11 @@ class DBN:
         Output and cost of the last layer, see :class:`dbn.logistic.LogisticRegression`.
     dtype : {"float32", "float64"}, optional
         Of the parameters; ``pytensor.config.floatX`` if None.
+    activation : {"sigmoid", "relu"}
+        Of the hidden layers. Rectified units are no RBM's: the network is then fine-tuned alone.
+    dropout : float or symbolic scalar, optional
+        Share of every hidden layer's units that are left out of a step of fine-tuning, see :func:`dbn.mlp.dropout`;
+        none, and no draws in the graph, if None. Not in the paper, nor is ``relu``.
 
     Attributes
     ----------
@@ -54,12 +62,14 @@ class DBN:
         Mean cost, and share of wrong classes, of `x` and `y`.
     n_layers : int
         Number of hidden layers.
-    visible : str
+    visible, activation : str
         As given.
     """
 
     def __init__(self, numpy_rng, theano_rng=None, n_ins=513, hidden_layers_sizes=(50, 50, 50), n_outs=10,
-                 visible="bernoulli", output="softmax", dtype=None):
+                 visible="bernoulli", output="softmax", dtype=None, activation="sigmoid", dropout=None):
+        if activation not in ACTIVATIONS:
+            raise ValueError(f'activation is "sigmoid" or "relu", not {activation!r}')
         if visible not in ("bernoulli", "gaussian"):
             raise ValueError(f'visible is "bernoulli" or "gaussian", not {visible!r}')
         if not hidden_layers_sizes:
@@ -68,6 +78,7 @@ class DBN:
         self.theano_rng = theano_rng = as_streams(theano_rng, numpy_rng)
         self.dtype = dtype
         self.visible = visible
+        self.activation = activation
         self.x = pt.matrix("x", dtype=dtype)
         self.y = pt.ivector("y")
         self.n_layers = len(hidden_layers_sizes)
@@ -76,7 +87,8 @@ class DBN:
 
         below, n_below = self.x, n_ins
         for i, n_units in enumerate(hidden_layers_sizes):
-            layer = HiddenLayer(numpy_rng, below, n_below, n_units, activation=sigmoid, dtype=dtype)
+            layer = HiddenLayer(numpy_rng, below, n_below, n_units, activation=ACTIVATIONS[activation],
+                                dtype=dtype)
             rbm_class = GaussianRBM if i == 0 and visible == "gaussian" else RBM
             self.sigmoid_layers.append(layer)
             self.rbm_layers.append(rbm_class(input=below, n_visible=n_below, n_hidden=n_units, W=layer.W,
@@ -84,18 +96,34 @@ class DBN:
             below, n_below = layer.output, n_units
         self.logLayer = LogisticRegression(below, n_below, n_outs, output=output, dtype=dtype)
         self.params = [param for layer in [*self.sigmoid_layers, self.logLayer] for param in layer.params]
-        self.finetune_cost = self.logLayer.cost(self.y)
+        trained = self.logLayer if dropout is None else self._with_dropout(dropout)
+        self.finetune_cost = trained.cost(self.y)
         self.errors = self.logLayer.errors(self.y)
+
+    def _with_dropout(self, rate):
+        """The output layer on top of the same layers, with some of their units left out."""
+        below = self.x
+        for layer in self.sigmoid_layers:
+            same = HiddenLayer(None, below, None, None, layer.W, layer.b, ACTIVATIONS[self.activation], self.dtype)
+            below = dropout(self.theano_rng, same.output, rate)
+        top = self.logLayer
+        return LogisticRegression(below, None, None, top.output, top.W, top.b, self.dtype)
 
     def features(self):
         """Activations of every hidden layer, the paper's learned features: list of matrices [n_examples, units]."""
         return [layer.output for layer in self.sigmoid_layers]
 
-    def finetune_updates(self, lr):
-        """One step of gradient descent on the fine-tuning cost: new value of each parameter."""
-        lr = pt.cast(lr, self.dtype)
-        return {param: param - gparam * lr
-                for param, gparam in zip(self.params, pt.grad(self.finetune_cost, self.params))}
+    def finetune_updates(self, lr, **descent):
+        """One step of gradient descent on the fine-tuning cost: new value of each parameter.
+
+        `descent` is ``weight_decay``, ``momentum`` and ``velocities`` of :func:`dbn.descent.directions`, of which the
+        latter get new values too.
+        """
+        lr, updates = pt.cast(lr, self.dtype), {}
+        gparams = pt.grad(self.finetune_cost, self.params)
+        for param, gparam in zip(self.params, directions(self.params, gparams, updates, **descent)):
+            updates[param] = param - gparam * lr
+        return updates
 
     # The tutorial's functions: one minibatch of a shared data set a call.
 
@@ -167,7 +195,7 @@ class DBN:
 
     # What the tutorials lack: whole epochs, shuffled, in one call.
 
-    def pretraining_epoch(self, layer, data, k=1, persistent=None):
+    def pretraining_epoch(self, layer, data, k=1, persistent=None, **options):
         """A function that runs one epoch of CD-k, or PCD-k, on the RBM of one layer.
 
         Parameters
@@ -180,6 +208,8 @@ class DBN:
             Gibbs steps.
         persistent : shared matrix [n_chains, n_hidden of the layer], optional
             Hidden states of PCD's chains, which the epoch goes on from and leaves at their last; CD if None.
+        **options
+            Others of :meth:`dbn.rbm.RBM.get_cost_updates`.
 
         Returns
         -------
@@ -188,16 +218,18 @@ class DBN:
         """
         lr = pt.scalar("lr", dtype=self.dtype)
         rbm = self.rbm_layers[layer]
-        cost, updates = rbm.get_cost_updates(lr, persistent=persistent, k=k)
+        cost, updates = rbm.get_cost_updates(lr, persistent=persistent, k=k, **options)
         return epoch_function(cost, updates, {rbm.input: data}, lr)
 
-    def finetuning_epoch(self, data_x, data_y):
+    def finetuning_epoch(self, data_x, data_y, **descent):
         """A function that runs one epoch of gradient descent on the shared `data_x` [n, n_ins] and `data_y` [n].
 
-        ``fn(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
+        ``fn(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`; `descent` as in
+        :meth:`finetune_updates`.
         """
         lr = pt.scalar("lr", dtype=self.dtype)
-        return epoch_function(self.finetune_cost, self.finetune_updates(lr), {self.x: data_x, self.y: data_y}, lr)
+        updates = self.finetune_updates(lr, **descent)
+        return epoch_function(self.finetune_cost, updates, {self.x: data_x, self.y: data_y}, lr)
 
     def propup_function(self, layer):
         """Compiled hidden means of one layer from its input: [n, n_visible] to [n, n_hidden]."""

@@ -26,7 +26,8 @@ from dbn.training.fit import fit_rows, held_out_rows
 from dbn.training.settings import TrainingSettings
 
 SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain_epochs", "k", "persistent",
-            "finetune_lr", "finetune_epochs", "batch_size", "patience")
+            "finetune_lr", "finetune_epochs", "batch_size", "patience", "activation", "dropout", "momentum",
+            "weight_decay", "sparsity_cost", "sparsity_target")
 
 
 class _DBNEstimator(BaseEstimator):
@@ -35,7 +36,8 @@ class _DBNEstimator(BaseEstimator):
     def __init__(self, hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax", scaling="minmax",
                  pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1, finetune_epochs=474,
                  batch_size=20, patience=75, validation_fraction=0.2, warm_start=False, random_state=None,
-                 verbose=False):
+                 verbose=False, activation="sigmoid", dropout=0.0, momentum=0.0, weight_decay=0.0, sparsity_cost=0.0,
+                 sparsity_target=0.05):
         self.hidden_layers_sizes = hidden_layers_sizes
         self.visible = visible
         self.output = output
@@ -52,6 +54,12 @@ class _DBNEstimator(BaseEstimator):
         self.warm_start = warm_start
         self.random_state = random_state
         self.verbose = verbose
+        self.activation = activation
+        self.dropout = dropout
+        self.momentum = momentum
+        self.weight_decay = weight_decay
+        self.sparsity_cost = sparsity_cost
+        self.sparsity_target = sparsity_target
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -147,6 +155,7 @@ def _check_fits(model, settings, scaling, names):
     """Refuse to go on from `model` with another network."""
     pairs = {"hidden_layers_sizes": (tuple(len(bias) for bias in model.biases[:-1]), settings.hidden_layers_sizes),
              "visible": (model.visible, settings.visible), "output": (model.output, settings.output),
+             "activation": (model.activation, settings.activation),
              "scaling": (model.scaling.kind, scaling),
              "y": (model.classes, names if model.classes and names else model.classes)}
     for name, (before, now) in pairs.items():
@@ -161,7 +170,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     Parameters
     ----------
     hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, persistent, finetune_lr, finetune_epochs, \
-    batch_size, patience
+    batch_size, patience, activation, dropout, momentum, weight_decay, sparsity_cost, sparsity_target
         See :class:`dbn.training.settings.TrainingSettings`; the defaults are the paper's.
     scaling : {"minmax", "max", "standardize", "log", "none"}
         What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
@@ -247,8 +256,9 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
         check_is_fitted(self)
         X = self._checked_rows(X)
         # in float64: in float32 a row's last digits depend on which of BLAS's kernels its place among the others meets
-        activations = class_activations(X, self.model_.layers(np.float64), self.model_.scaling)
-        if self.model_.output == "sigmoid":
+        model = self.model_
+        activations = class_activations(X, model.layers(np.float64), model.scaling, model.activation)
+        if model.output == "sigmoid":
             # by logarithms: far from the training rows all outputs may round to 0, and their shares to 0 / 0
             activations = log_expit(activations)
         return softmax(activations, axis=1).astype(np.float32)
@@ -297,10 +307,12 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
     def __init__(self, layers="all", hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax",
                  scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1,
                  finetune_epochs=474, batch_size=20, patience=75, validation_fraction=0.2, warm_start=False,
-                 random_state=None, verbose=False):
+                 random_state=None, verbose=False, activation="sigmoid", dropout=0.0, momentum=0.0, weight_decay=0.0,
+                 sparsity_cost=0.0, sparsity_target=0.05):
         super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, persistent,
                          finetune_lr, finetune_epochs, batch_size, patience, validation_fraction, warm_start,
-                         random_state, verbose)
+                         random_state, verbose, activation, dropout, momentum, weight_decay, sparsity_cost,
+                         sparsity_target)
         self.layers = layers
 
     def __sklearn_tags__(self):
@@ -349,10 +361,10 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
         return tuple(int(layer) for layer in layers)
 
     def transform(self, X):
-        """Activations of the chosen layers for the rows of `X`; float32 [n, units], each in [0, 1]."""
+        """Activations of the chosen layers for the rows of `X`; float32 [n, units], of sigmoid units in [0, 1]."""
         check_is_fitted(self)
         layers = self.model_.layers(np.float64)[:-1]  # see DBNClassifier.predict_proba
-        activations = hidden_activations(self._checked_rows(X), layers, self.model_.scaling)
+        activations = hidden_activations(self._checked_rows(X), layers, self.model_.scaling, self.model_.activation)
         return np.hstack([activations[layer - 1].astype(np.float32) for layer in self.layers_])
 
     def get_feature_names_out(self, input_features=None):

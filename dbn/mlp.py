@@ -6,6 +6,33 @@ from dbn.graph.ops import sigmoid
 from dbn.layers import initial_weights, shared_parameter
 
 
+def relu(x):
+    """max(x, 0), element by element (Nair and Hinton 2010; Glorot, Bordes and Bengio 2011)."""
+    return pt.switch(x > 0, x, 0)
+
+
+def dropout(theano_rng, x, rate):
+    """`x` with a share `rate` of its values set to 0 at random, the others divided by ``1 - rate``.
+
+    So the mean stays what it is, and nothing is to be done where nothing is left out (Hinton et al. 2012; Srivastava
+    et al. 2014).
+
+    Parameters
+    ----------
+    theano_rng : dbn.graph.streams.RandomStreams
+        Draws anew in every call.
+    x : symbolic array
+    rate : float or symbolic scalar
+        In [0, 1).
+
+    Returns
+    -------
+    symbolic array
+    """
+    kept = pt.cast(1 - rate, x.dtype)
+    return x * theano_rng.binomial(size=x.shape, n=1, p=pt.fill(x, kept), dtype=x.dtype) / kept
+
+
 class HiddenLayer:
     """Fully connected layer: ``output = activation(dot(input, W) + b)``.
 

@@ -21,6 +21,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
+from dbn.descent import directions
 from dbn.graph.ops import binary_cross_entropy, sigmoid, softplus
 from dbn.graph.streams import as_streams
 from dbn.layers import initial_weights, shared_parameter
@@ -133,7 +134,7 @@ class RBM:
         outputs, updates = pytensor.scan(step, outputs_info=[None] * 5 + [start], n_steps=k)
         return [output[-1] for output in outputs], updates
 
-    def get_cost_updates(self, lr=0.1, persistent=None, k=1):
+    def get_cost_updates(self, lr=0.1, persistent=None, k=1, sparsity=None, **descent):
         """One step of contrastive divergence (CD-k), or of PCD-k with a `persistent` chain.
 
         Parameters
@@ -144,6 +145,12 @@ class RBM:
             Hidden states of the persistent chain; None for CD, which begins at the data.
         k : int
             Number of Gibbs steps.
+        sparsity : pair of floats or symbolic scalars, optional
+            A target p and a cost: each hidden bias is also led by cost times (p - q) to where its unit's mean over the
+            minibatch, q, is p (Lee, Pham, Largman and Ng 2009). Not in the paper.
+        **descent
+            ``weight_decay``, ``momentum`` and ``velocities`` of :func:`dbn.descent.directions`, the latter in the order
+            of :attr:`params`. Not in the paper.
 
         Returns
         -------
@@ -152,16 +159,19 @@ class RBM:
         updates : dict
             New values of the parameters and the chain, and of the draws within a ``scan``, which k > 1 takes.
         """
-        _, _, ph_sample = self.sample_h_given_v(self.input)
+        _, ph_mean, ph_sample = self.sample_h_given_v(self.input)
         chain_start = ph_sample if persistent is None else persistent
         (pre_sigmoid_nv, _, nv_sample, _, _, nh_sample), updates = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
 
         # the chain's end stands for the model's distribution: the gradient does not run through it
         cost = self.free_energy(self.input).mean() - self.free_energy(nv_sample).mean()
         gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
+        if sparsity is not None:
+            target, sparsity_cost = (pt.cast(number, self.dtype) for number in sparsity)
+            gparams[1] = gparams[1] + sparsity_cost * (ph_mean.mean(axis=0) - target)
 
         lr = pt.cast(lr, self.dtype)
-        for param, gparam in zip(self.params, gparams):
+        for param, gparam in zip(self.params, directions(self.params, gparams, updates, **descent)):
             updates[param] = param - gparam * lr
         if persistent is None:
             return self.get_reconstruction_cost(updates, pre_sigmoid_nv), updates

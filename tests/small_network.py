@@ -12,6 +12,9 @@ from dbn.training.settings import TrainingSettings
 
 N_INS, HIDDEN, N_OUTS, BATCH_SIZE = 8, (6, 5), 3, 10
 
+# all that an epoch may hand on to the next, and all that it may draw
+EVERYTHING = {"persistent": True, "momentum": 0.5, "weight_decay": 0.001, "sparsity_cost": 1.0, "dropout": 0.2}
+
 
 def examples(n, seed=0):
     """Three noisy patterns of zeros and ones: x float32 [n, 8] in [0, 1], y int32 [n]."""
@@ -63,26 +66,29 @@ def forget_compiled(monkeypatch):
 def replace_compiled(monkeypatch):
     """Let the loops run without a compiler, which takes seconds a run.
 
-    What stands in for an epoch depends on the same things: the rows, their order, minibatches, rate and draws, and the
-    chains of PCD.
+    What stands in for an epoch depends on the same things: the rows, their order, minibatches, rate and draws, the
+    chains of PCD, the velocities and the other numbers.
     """
-    def epoch(network, params, data, chains=None):
+    def epoch(network, params, data, chains=None, velocities=(), sparsity=(), **numbers):
+        carried = [*([] if chains is None else [chains]), *velocities]
+
         def run(order, batch_size, lr):
             draw = network.theano_rng.sequence.generate_state(1)[0] / 2**32
+            draw += 0.1 * sum(number.get_value() for number in (*sparsity, *numbers.values()))
             for start in range(0, len(order), batch_size):
                 mean = data.get_value()[order[start:start + batch_size]].mean()
-                if chains is not None:
-                    chains.set_value((0.5 * chains.get_value() + mean).astype(network.dtype))
-                    mean += chains.get_value().mean()
+                for variable in carried:
+                    variable.set_value((0.5 * variable.get_value() + mean).astype(network.dtype))
+                    mean += variable.get_value().mean()
                 for param in params:
                     value = param.get_value()
                     param.set_value((0.9 * value + 0.1 * lr * (mean + draw)).astype(value.dtype))
             return float(mean)
         return run
 
-    def pretraining_epoch(self, layer, data, k=1, persistent=None):
-        return epoch(self, self.rbm_layers[layer].params, data, persistent)
+    def pretraining_epoch(self, layer, data, k=1, persistent=None, **options):
+        return epoch(self, self.rbm_layers[layer].params, data, persistent, **options)
 
     forget_compiled(monkeypatch)
     monkeypatch.setattr(DBN, "pretraining_epoch", pretraining_epoch)
-    monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y: epoch(self, self.params, x))
+    monkeypatch.setattr(DBN, "finetuning_epoch", lambda self, x, y, **options: epoch(self, self.params, x, **options))

@@ -223,7 +223,7 @@ class FrameSet:
 
     Attributes
     ----------
-    n_frames, n_features, n_segments : int
+    n_frames, n_segments : int
     labels : ndarray of int32 [shape=(n_frames,)] or None
     names : tuple of str
         Track names of the segments, if they come from a store.
@@ -239,13 +239,18 @@ class FrameSet:
             if not 0 <= start <= stop <= len(self._rows):
                 raise DatasetError(f"a song's rows {start}:{stop} do not lie within {len(self._rows)} frames")
         self._bounds = np.cumsum([0] + [stop - start for start, stop in segments])  # in frames of this set
-        self.n_frames, self.n_features, self.n_segments = int(self._bounds[-1]), self._rows.shape[1], len(segments)
+        self.n_frames, self.n_segments = int(self._bounds[-1]), len(segments)
         if not self.n_frames:
             raise DatasetError("there are no frames in this set")
         self._row_of_frame = np.concatenate([np.arange(start, stop) for start, stop in segments])
         self.labels = None if labels is None else self._label_frames(np.asarray(labels, dtype=np.int32))
         self.scaling = scaling
         self.names, self.missing = tuple(names), tuple(missing)
+
+    @property
+    def n_features(self):
+        """Values of a frame as it is read, scaled."""
+        return self._rows.shape[1] if self.scaling is None else self.scaling.n_outputs
 
     def _label_frames(self, labels):
         if len(labels) == self.n_segments:
@@ -380,13 +385,15 @@ class FrameSet:
 
     def read(self, frames):
         """The frames of these numbers, an int array [m]; float32 [m, n_features], scaled, the caller's own."""
-        x = np.empty((len(frames), self.n_features), dtype=np.float32)
+        x = np.empty((len(frames), self._rows.shape[1]), dtype=np.float32)
         for start in range(0, len(frames), _READ_ROWS):
             part = slice(start, start + _READ_ROWS)
             # "clip" writes to x without a copy between; all rows were found to be in range at the beginning
             np.take(self._rows, self._row_of_frame[frames[part]], axis=0, out=x[part], mode="clip")
             release_pages(self._rows)
-        return x if self.scaling is None else self.scaling.transform(x, out=x)
+        if self.scaling is None:
+            return x
+        return self.scaling.transform(x, out=x if self.scaling.components is None else None)
 
 
 def _equal_parts(order, max_frames):

@@ -13,13 +13,21 @@ kind            offset                       gain                    f          
 ``none``        0                            1                       identity      not clipped
 =============== ============================ ======================= ============= ===========
 
-They are fitted on the training frames alone, in one pass over blocks of them.
+The paper asks whether principal components would do as well (§5.3). ``pca-50`` stands for the projections on the first
+50 of them, divided by one number, so that their variances are 1 on average; ``whitened-pca-50`` for projections of
+variance 1 each; ``log-pca-50`` and ``log-whitened-pca-50`` for those of log(1 + x). They are for Gaussian visible units.
+
+All are fitted on the training frames alone, in one pass over blocks of them.
 """
+import re
+
 import numpy as np
 
+from dbn.audio.pca import Covariance
 from dbn.errors import DBNError
 
 KINDS = ("max", "minmax", "standardize", "log", "none")
+_PCA = re.compile(r"(log-)?(whitened-)?pca-([1-9][0-9]{0,4})")
 
 # Below this a range or a deviation counts as zero: such a bin is constant and keeps its unit (gain 1).
 _SMALLEST_SPREAD = 1e-30
@@ -32,19 +40,38 @@ class Scaling:
 
     Parameters
     ----------
-    kind : {"max", "minmax", "standardize", "log", "none"}
+    kind : {"max", "minmax", "standardize", "log", "none"} or str
+        The latter for principal components: ``[log-][whitened-]pca-<number>``.
 
     Attributes
     ----------
     kind : str
-    offset, gain : ndarray of float32 [shape=(n_features,)], or None before :meth:`fit`
+    offset : ndarray of float32 [shape=(n_features,)], or None before :meth:`fit`
+    components : ndarray of float32 [shape=(n_features, n_outputs)] or None
+        Orthonormal columns that frames less the offset are projected on; None but for principal components.
+    gain : ndarray of float32 [shape=(n_outputs,)], or None before :meth:`fit`
     """
 
     def __init__(self, kind="minmax"):
-        if kind not in KINDS:
-            raise DBNError(f"scaling {kind!r} is unknown; choose one of {', '.join(KINDS)}")
+        pca = _PCA.fullmatch(kind) if isinstance(kind, str) else None
+        if kind not in KINDS and not pca:
+            raise DBNError(f"scaling {kind!r} is unknown; choose one of {', '.join(KINDS)}, or principal components: "
+                           "pca-50, whitened-pca-50, log-pca-50, log-whitened-pca-50, of any number")
         self.kind = kind
-        self.offset = self.gain = None
+        self._takes_log = kind == "log" or bool(pca and pca[1])
+        self._whitens = bool(pca and pca[2])
+        self.n_components = int(pca[3]) if pca else None
+        self.offset = self.gain = self.components = None
+
+    @property
+    def n_features(self):
+        """Values of a frame, once fitted."""
+        return len(self.offset)
+
+    @property
+    def n_outputs(self):
+        """Values that become of them, once fitted: as many, or the principal components."""
+        return len(self.gain)
 
     def fit(self, blocks):
         """Take offset and gain from the training frames.
@@ -61,14 +88,20 @@ class Scaling:
         Raises
         ------
         DBNError
-            No frames at all, blocks of different width, NaN or infinite values.
+            No frames at all, blocks of different width, NaN or infinite values, fewer principal components than asked.
         """
-        statistics = _Statistics()
+        statistics = _Statistics() if self.n_components is None else Covariance()
         for block in blocks:
-            statistics.add(block)
+            statistics.add(np.log1p(np.maximum(block, 0)) if self.n_components and self._takes_log else block)
         if not statistics.n:
             raise DBNError(f"scaling {self.kind!r} cannot be fitted: there are no frames")
-        offset, spread = self._offset_and_spread(statistics)
+        if self.n_components is None:
+            offset, spread = self._offset_and_spread(statistics)
+        else:
+            offset = statistics.mean
+            components, variances = statistics.components(self.n_components)
+            self.components = components.astype(np.float32)
+            spread = np.sqrt(variances if self._whitens else np.full(len(variances), variances.mean()))
         spread = np.where(spread < _SMALLEST_SPREAD, 1.0, spread)
         self.offset = offset.astype(np.float32)
         self.gain = (1 / spread).astype(np.float32)
@@ -91,12 +124,12 @@ class Scaling:
         Parameters
         ----------
         x : ndarray of float32 [shape=(m, n_features)]
-        out : ndarray of float32 [shape=(m, n_features)], optional
-            Where the result goes; may be `x` itself.
+        out : ndarray of float32 [shape=(m, n_outputs)], optional
+            Where the result goes; may be `x` itself, but for principal components.
 
         Returns
         -------
-        y : ndarray of float32 [shape=(m, n_features)]
+        y : ndarray of float32 [shape=(m, n_outputs)]
             `out`, or a new array.
 
         Raises
@@ -104,9 +137,9 @@ class Scaling:
         DBNError
             The scaling is not fitted, or was fitted to another number of features.
         """
-        self._check_frames(x)
+        self._check_width(x, self.offset)
         if out is None:
-            out = np.empty(x.shape, dtype=np.float32)
+            out = np.empty((len(x), self.n_outputs), dtype=np.float32)
         with np.errstate(over="ignore"):  # far outside the training range: infinite, then clipped to 1
             for start in range(0, len(x), _CACHE_ROWS):
                 rows = slice(start, start + _CACHE_ROWS)
@@ -116,9 +149,11 @@ class Scaling:
     def inverse(self, y):
         """What :meth:`transform` makes `y` of, but for frames that it has to clip.
 
+        Of principal components, the frame that has no others.
+
         Parameters
         ----------
-        y : ndarray of float32 [shape=(m, n_features)]
+        y : ndarray of float32 [shape=(m, n_outputs)]
 
         Returns
         -------
@@ -129,18 +164,26 @@ class Scaling:
         DBNError
             As :meth:`transform`.
         """
-        self._check_frames(y)
-        x = y / self.gain + self.offset
-        return np.expm1(x) if self.kind == "log" else x
+        self._check_width(y, self.gain)
+        x = y / self.gain
+        if self.components is not None:
+            x = x @ self.components.T
+        x += self.offset
+        return np.expm1(x) if self._takes_log else x
 
-    def _check_frames(self, x):
-        if self.gain is None:
+    def _check_width(self, x, of):
+        if of is None:
             raise DBNError(f"scaling {self.kind!r} is not fitted yet: call fit with the training frames first")
-        if x.ndim != 2 or x.shape[1] != len(self.gain):
-            raise DBNError(f"the scaling was fitted to {len(self.gain)} features, these frames have shape {x.shape}")
+        if x.ndim != 2 or x.shape[1] != len(of):
+            raise DBNError(f"the scaling was fitted to {len(of)} features, these frames have shape {x.shape}")
 
     def _transform_rows(self, x, out):
-        if self.kind == "log":
+        if self.components is not None:
+            deviations = (np.log1p(np.maximum(x, 0)) if self._takes_log else x) - self.offset
+            np.matmul(deviations, self.components, out=out)
+            out *= self.gain
+            return
+        if self._takes_log:
             np.maximum(x, 0, out=out)
             x = np.log1p(out, out=out)
         np.subtract(x, self.offset, out=out)
@@ -149,10 +192,14 @@ class Scaling:
             np.clip(out, 0, 1, out=out)
 
     def to_arrays(self):
-        """The scaling as a dictionary of plain arrays ``kind``, ``offset`` and ``gain``, for a model file."""
+        """The scaling as a dictionary of plain arrays, for a model file.
+
+        They are ``kind``, ``offset`` and ``gain``, and ``components`` where there are any.
+        """
         if self.gain is None:
             raise DBNError(f"scaling {self.kind!r} is not fitted yet: there is nothing to save")
-        return {"kind": np.array(self.kind), "offset": self.offset, "gain": self.gain}
+        arrays = {"kind": np.array(self.kind), "offset": self.offset, "gain": self.gain}
+        return arrays if self.components is None else arrays | {"components": self.components}
 
     @classmethod
     def from_arrays(cls, arrays):
@@ -163,17 +210,26 @@ class Scaling:
         DBNError
             An array is missing or has the wrong shape or values.
         """
-        missing = {"kind", "offset", "gain"} - set(arrays)
+        scaling = cls(str(arrays["kind"])) if "kind" in arrays else cls()
+        ndims = {"offset": 1, "gain": 1} | ({} if scaling.n_components is None else {"components": 2})
+        missing = {"kind", *ndims} - set(arrays)
         if missing:
             raise DBNError(f"the scaling's arrays lack {', '.join(sorted(missing))}")
-        scaling = cls(str(arrays["kind"]))
-        offset, gain = np.asarray(arrays["offset"]), np.asarray(arrays["gain"])
-        if offset.ndim != 1 or offset.shape != gain.shape or offset.dtype.kind != "f" or gain.dtype.kind != "f":
-            raise DBNError("the scaling's offset and gain must be two vectors of floats of one length, but are "
-                           f"{offset.dtype}{offset.shape} and {gain.dtype}{gain.shape}")
-        if not (np.isfinite(offset).all() and np.isfinite(gain).all()):
-            raise DBNError("the scaling's offset and gain must be finite")
-        scaling.offset, scaling.gain = offset.astype(np.float32), gain.astype(np.float32)
+        arrays = {name: np.asarray(arrays[name]) for name in ndims}
+        for name, array in arrays.items():
+            if array.ndim != ndims[name] or array.dtype.kind != "f":
+                raise DBNError(f"the scaling's {name} must be floats of {ndims[name]} dimension(s), but is "
+                               f"{array.dtype}{array.shape}")
+            if not np.isfinite(array).all():
+                raise DBNError(f"the scaling's {name} must be finite")
+            setattr(scaling, name, array.astype(np.float32))
+        shapes = [array.shape for array in arrays.values()]
+        if scaling.n_components is None and scaling.offset.shape != scaling.gain.shape:
+            raise DBNError(f"the scaling's offset and gain must be of one length, but are of shapes {shapes}")
+        if scaling.n_components is not None and (
+                scaling.components.shape != (scaling.n_features, scaling.n_components)
+                or scaling.n_outputs != scaling.n_components):
+            raise DBNError(f"the scaling's offset, gain and components do not fit each other: their shapes are {shapes}")
         return scaling
 
 

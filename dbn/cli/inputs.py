@@ -67,7 +67,7 @@ def _check_frames(model, path):
         settings = checked_settings(**model.frame_settings)
     except (TypeError, DBNError) as error:
         raise ModelFileError(f"{path}: damaged: its frame settings cannot be used ({error})") from None
-    n_bins, n_inputs = settings["frame_length"] // 2 + 1, len(model.scaling.gain)
+    n_bins, n_inputs = settings["frame_length"] // 2 + 1, model.scaling.n_features
     if n_bins != n_inputs:
         raise ModelFileError(f"{path}: its frames have {n_bins} values and its network takes {n_inputs}; it was not "
                              "trained on frames of audio")

@@ -164,7 +164,7 @@ class TagWriter(LineWriter):
 
 def model_summary(model):
     """What a model is: a dict of what JSON can hold, in the order to show it."""
-    layers = [len(model.scaling.gain), *(len(bias) for bias in model.biases)]
+    layers = [model.scaling.n_outputs, *(len(bias) for bias in model.biases)]
     return {"layers": layers,
             "parameters": sum(array.size for array in (*model.weights, *model.biases)),
             "classes": list(model.classes),

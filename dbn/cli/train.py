@@ -11,7 +11,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from dbn.audio.scaling import KINDS
+from dbn.audio.scaling import KINDS, Scaling
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.datasets import folder, identical, labels, splits
 from dbn.errors import DatasetError, ModelFileError
@@ -37,8 +37,9 @@ def add_train_parser(subparsers):
                              "excluded); files are paths from FOLDER")
     parser.add_argument("--split", type=tuple_of(float), default=splits.FRACTIONS, metavar="TRAIN,VALID,TEST",
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
-    parser.add_argument("--scaling", choices=KINDS, default="minmax",
-                        help="what the DFT magnitudes are scaled by, see dbn/audio/scaling.py. Default: minmax")
+    parser.add_argument("--scaling", metavar="KIND", default="minmax",
+                        help=f"what the DFT magnitudes are scaled by: {', '.join(KINDS)} or principal components "
+                             "(pca-50, log-whitened-pca-50), see dbn/audio/scaling.py. Default: minmax")
     parser.add_argument("--jobs", type=int, default=-1, help="processes that read audio; -1 is one a core (default)")
     parser.add_argument("--force", action="store_true", help="replace a model that is there already")
     parser.add_argument("--keep", action="store_true", help="keep MODEL.npz.work/, the frames and the checkpoint")
@@ -88,6 +89,7 @@ class _TrainRun:
         self.args = args
         self.path, self.work = args.model, _work_folder(args.model)
         self.settings = TrainingSettings(**given_options(args, TrainingSettings))
+        Scaling(args.scaling)  # a kind that is not known is said before anything is read
         self.jobs = checked_jobs(args.jobs)
         splits.check_fractions(args.split)
         if self.path.suffix != ".npz" or self.path.is_dir():

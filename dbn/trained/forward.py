@@ -9,7 +9,7 @@ import numpy as np
 ROWS = 256  # of a block: half a megabyte of the paper's inputs in single precision
 
 
-def hidden_activations(x, layers, scaling=None):
+def hidden_activations(x, layers, scaling=None, activation="sigmoid"):
     """Activations of every hidden layer: sigmoid(x W + b), and so on with what comes out.
 
     Parameters
@@ -20,6 +20,8 @@ def hidden_activations(x, layers, scaling=None):
         The hidden layers from the bottom; a single one gives the means of one RBM's hidden units.
     scaling : dbn.audio.scaling.Scaling, optional
         Applied to `x` first.
+    activation : {"sigmoid", "relu"}
+        Of the layers.
 
     Returns
     -------
@@ -32,19 +34,20 @@ def hidden_activations(x, layers, scaling=None):
         Rows of another width than the scaling's.
     """
     activations = [np.empty((len(x), len(bias)), dtype=bias.dtype) for _, bias in layers]
+    function = {"sigmoid": sigmoid, "relu": relu}[activation]
     for rows in _blocks(x):
         below = x[rows] if scaling is None else scaling.transform(x[rows])
-        for layer, activation in zip(layers, activations):
-            below = sigmoid(_weighted_sums(below, layer, out=activation[rows]))
+        for layer, outputs in zip(layers, activations):
+            below = function(_weighted_sums(below, layer, out=outputs[rows]))
     return activations
 
 
-def class_activations(x, layers, scaling=None):
+def class_activations(x, layers, scaling=None, activation="sigmoid"):
     """What the output layer's function is applied to, x W + b: the largest of a row is the class that is predicted.
 
     Parameters
     ----------
-    x, scaling
+    x, scaling, activation
         As in :func:`hidden_activations`.
     layers : sequence of (W, b)
         The hidden layers from the bottom, at least one, then the output layer.
@@ -61,17 +64,17 @@ def class_activations(x, layers, scaling=None):
     *hidden, last = layers
     activations = np.empty((len(x), len(last[1])), dtype=last[1].dtype)
     for rows in _blocks(x):
-        below = hidden_activations(x[rows], hidden, scaling)[-1]
+        below = hidden_activations(x[rows], hidden, scaling, activation)[-1]
         _weighted_sums(below, last, out=activations[rows])
     return activations
 
 
-def class_probabilities(x, layers, output, scaling=None):
+def class_probabilities(x, layers, output, scaling=None, activation="sigmoid"):
     """Outputs of the whole network.
 
     Parameters
     ----------
-    x, layers, scaling
+    x, layers, scaling, activation
         As in :func:`class_activations`.
     output : {"softmax", "sigmoid"}
         Kind of the output layer, see :class:`dbn.logistic.LogisticRegression`.
@@ -86,7 +89,7 @@ def class_probabilities(x, layers, output, scaling=None):
     DBNError
         Rows of another width than the scaling's.
     """
-    probabilities = class_activations(x, layers, scaling)
+    probabilities = class_activations(x, layers, scaling, activation)
     function = {"softmax": softmax, "sigmoid": sigmoid}[output]
     for rows in _blocks(x):
         function(probabilities[rows])
@@ -100,6 +103,11 @@ def sigmoid(x):
     x += 1
     x *= 0.5
     return x
+
+
+def relu(x):
+    """max(x, 0) in place; returns `x`."""
+    return np.maximum(x, 0, out=x)
 
 
 def softmax(x):

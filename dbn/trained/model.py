@@ -20,12 +20,12 @@ from dbn.trained.forward import class_probabilities, hidden_activations
 from dbn.trained.generative import gibbs_means, random_units, visible_means
 
 FORMAT = "hamel-eck-dbn"
-VERSION = 1
+VERSION = 2  # of files that a program for version 1 would misread; all others are of version 1
 MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
 MAX_HEADER_BYTES = 10_000
 SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
 
-_ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid")}
+_ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Model:
         See :class:`dbn.training.loops.TrainingResult`.
     about : dict
         Data set, split, seed, options, versions: whatever can be written as JSON.
+    activation : {"sigmoid", "relu"}
+        Of the hidden layers.
     """
 
     weights: list
@@ -62,6 +64,7 @@ class Model:
     frame_settings: dict
     history: list = field(default_factory=list)
     about: dict = field(default_factory=dict)
+    activation: str = "sigmoid"
 
     @classmethod
     def from_dbn(cls, dbn, scaling, classes, frame_settings, history=(), about=None):
@@ -71,7 +74,7 @@ class Model:
                    [layer.b.get_value().astype(np.float32) for layer in layers],
                    [rbm.vbias.get_value().astype(np.float32) for rbm in dbn.rbm_layers],
                    dbn.visible, dbn.logLayer.output, scaling, tuple(classes), dict(frame_settings), list(history),
-                   dict(about or {}))
+                   dict(about or {}), dbn.activation)
 
     @property
     def n_layers(self):
@@ -97,11 +100,12 @@ class Model:
             Frames of another width than the model's.
         """
         frames = np.asarray(frames, dtype=np.float32)
-        return hidden_activations(frames, self.layers()[:-1], self.scaling)
+        return hidden_activations(frames, self.layers()[:-1], self.scaling, self.activation)
 
     def predict_proba(self, frames):
         """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
-        return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling)
+        return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling,
+                                   self.activation)
 
     def reconstruct(self, frames, n_layers=None):
         """Frames sent up through the RBMs and down again, by means and without draws.
@@ -166,6 +170,9 @@ class Model:
         return self._down(gibbs_means(start, layer, self.visible_biases[top], visible, n_steps, rng), top)
 
     def _checked_depth(self, n_layers):
+        if self.activation != "sigmoid":
+            raise DBNError(f"the hidden units are {self.activation}: only those of an RBM, which are binary, can be "
+                           "sampled or reconstruct")
         if n_layers is not None and n_layers not in range(1, self.n_layers + 1):
             raise DBNError(f"n_layers is {n_layers!r}: give a number from 1 to {self.n_layers}")
         return self.n_layers if n_layers is None else n_layers
@@ -199,16 +206,17 @@ def save_model(path, model):
 
 def model_arrays(model):
     """What a file holds of a :class:`Model`: a dict of arrays."""
-    meta = {"format": FORMAT, "version": VERSION, "visible": model.visible, "output": model.output,
+    meta = {"format": FORMAT, "version": 1, "visible": model.visible, "output": model.output,
             "n_layers": model.n_layers, "classes": list(model.classes), "scaling": model.scaling.kind,
             "frame_settings": model.frame_settings, "history": model.history, "about": model.about}
+    if model.activation != "sigmoid" or model.scaling.components is not None:
+        meta |= {"version": VERSION, "activation": model.activation}
     arrays = {"meta": np.array(json.dumps(meta, sort_keys=True))}
     for i, (weights, bias) in enumerate(zip(model.weights, model.biases)):
         arrays[f"W{i}"], arrays[f"b{i}"] = weights, bias
     for i, bias in enumerate(model.visible_biases):
         arrays[f"vbias{i}"] = bias
-    scaling = model.scaling.to_arrays()
-    return arrays | {"scaling_offset": scaling["offset"], "scaling_gain": scaling["gain"]}
+    return arrays | {f"scaling_{name}": array for name, array in model.scaling.to_arrays().items() if name != "kind"}
 
 
 def write_arrays(path, arrays):
@@ -289,11 +297,11 @@ def read_model(archive, path):
     weights = [read_array(archive, f"W{i}", 2) for i in range(n)]
     biases = [read_array(archive, f"b{i}", 1) for i in range(n)]
     visible_biases = [read_array(archive, f"vbias{i}", 1) for i in range(n - 1)]
-    scaling = Scaling.from_arrays({"kind": meta["scaling"],
-                                   "offset": read_array(archive, "scaling_offset", 1),
-                                   "gain": read_array(archive, "scaling_gain", 1)})
+    of_scaling = {"offset": 1, "gain": 1} | ({} if Scaling(meta["scaling"]).n_components is None else {"components": 2})
+    scaling = Scaling.from_arrays({"kind": meta["scaling"]} | {
+        name: read_array(archive, f"scaling_{name}", ndim) for name, ndim in of_scaling.items()})
     model = Model(weights, biases, visible_biases, meta["visible"], meta["output"], scaling, tuple(meta["classes"]),
-                  meta["frame_settings"], meta["history"], meta["about"])
+                  meta["frame_settings"], meta["history"], meta["about"], meta["activation"])
     _check_shapes(model, path)
     return model
 
@@ -301,6 +309,7 @@ def read_model(archive, path):
 def _read_meta(archive, path):
     kinds = {"n_layers": int, "classes": list, "scaling": str, "frame_settings": dict, "history": list, "about": dict}
     meta = read_json(archive, "meta", path, FORMAT, VERSION, kinds)
+    meta.setdefault("activation", "sigmoid")
     for name, answers in _ANSWERS.items():
         if meta.get(name) not in answers:
             raise ModelFileError(f"{path}: damaged: its {name!r} is none of {', '.join(answers)}")
@@ -367,7 +376,7 @@ def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
 
 
 def _check_shapes(model, path):
-    sizes = [len(model.scaling.gain), *(weights.shape[1] for weights in model.weights)]
+    sizes = [model.scaling.n_outputs, *(weights.shape[1] for weights in model.weights)]
     fits = (all(weights.shape == (n_in, n_out) and bias.shape == (n_out,)
                 for weights, bias, n_in, n_out in zip(model.weights, model.biases, sizes, sizes[1:]))
             and all(bias.shape == (n,) for bias, n in zip(model.visible_biases, sizes))

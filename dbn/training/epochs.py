@@ -5,11 +5,13 @@ kinds of units differ in the values of their parameters alone. A search over hyp
 not one for each of its points.
 """
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 import pytensor
 
 from dbn.dbn import DBN
+from dbn.layers import shared_parameter
 
 _made = threading.local()  # a compiled epoch works on variables of its own, which two threads must not share
 
@@ -19,38 +21,52 @@ class CompiledEpoch:
 
     Parameters
     ----------
-    dbn : dbn.dbn.DBN
-        Gives the graph; its parameters are set anew for every network.
-    layer : int or None
-        The layer to pre-train; None for fine-tuning.
-    k : int
-        Gibbs steps.
-    persistent : bool
-        Whether to pre-train by PCD.
+    graph : Graph
+        What is compiled.
+    dtype : {"float32", "float64"}
+        Of the parameters.
 
     Attributes
     ----------
     params : list of shared variables
-        What the epoch changes: to be set before it and read after it. PCD's are those of the RBM and :func:`pcd_state`.
+        What the epoch changes: to be set before it and read after it. They are the network's, or one RBM's, and then
+        those of :func:`carried_state`.
+    numbers : dict of str to shared scalar
+        The values of ``graph.numbers``, by their names in :class:`dbn.training.settings.TrainingSettings`.
     data_x, data_y : shared matrix [n, n_features], shared int32 vector [n]
         The rows to train on; pre-training does not use the second.
     streams : dbn.graph.streams.RandomStreams
-        Draws the samples of pre-training.
+        Draws the samples of pre-training, or what dropout leaves out.
     run : callable
         ``run(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
     """
 
-    def __init__(self, dbn, layer=None, k=1, persistent=False):
-        self.data_x = pytensor.shared(np.zeros((0, 1), dtype=dbn.dtype), name="data_x")
+    def __init__(self, graph, dtype):
+        self.numbers = {name: pytensor.shared(np.zeros((), dtype=dtype), name=name) for name in graph.numbers}
+        dbn = DBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,) * (graph.n_layers or 1), n_outs=1,
+                  visible=graph.visible, output=graph.output, dtype=dtype, activation=graph.activation,
+                  dropout=self.numbers.get("dropout"))
+        self.data_x = pytensor.shared(np.zeros((0, 1), dtype=dtype), name="data_x")
         self.data_y = pytensor.shared(np.zeros(0, dtype=np.int32), name="data_y")
         self.streams = dbn.theano_rng
-        if layer is None:
-            self.params, self.run = dbn.params, dbn.finetuning_epoch(self.data_x, self.data_y)
+        rbm = None if graph.n_layers else dbn.rbm_layers[0]
+        trained = dbn.params if rbm is None else rbm.params
+        chains, velocities = carried_state(graph, trained, rbm, n_chains=1)
+        self.params = [*trained, *chains, *velocities]
+        options = {name: self.numbers[name] for name in ("momentum", "weight_decay") if name in self.numbers}
+        if velocities:
+            options["velocities"] = velocities
+        if "sparsity_cost" in self.numbers:
+            options["sparsity"] = self.numbers["sparsity_target"], self.numbers["sparsity_cost"]
+        if rbm is None:
+            self.run = dbn.finetuning_epoch(self.data_x, self.data_y, **options)
         else:
-            rbm = dbn.rbm_layers[layer]
-            carried = pcd_state(rbm, 1) if persistent else []
-            self.params = [*rbm.params, *carried]
-            self.run = dbn.pretraining_epoch(layer, self.data_x, k, *carried[:1])
+            self.run = dbn.pretraining_epoch(0, self.data_x, graph.k, *chains[:1], **options)
+
+    def set_numbers(self, settings):
+        """Take the values of :attr:`numbers` from a :class:`dbn.training.settings.TrainingSettings`."""
+        for name, variable in self.numbers.items():
+            variable.set_value(np.asarray(getattr(settings, name), dtype=variable.dtype))
 
     def release_data(self):
         """Let go of the rows."""
@@ -58,40 +74,83 @@ class CompiledEpoch:
         self.data_y.set_value(np.zeros(0, dtype=np.int32), borrow=True)
 
 
-def pcd_state(rbm, n_chains):
-    """What PCD hands on from one minibatch to the next: a list of shared variables.
+@dataclass(frozen=True, order=True)
+class Graph:
+    """The shape of an epoch's graph; which of its numbers are not 0, but not their values.
 
-    They are the hidden states of its chains [n_chains, n_hidden], at zeros as the tutorial begins, and the unit that
-    the pseudo-likelihood flips next.
+    Attributes
+    ----------
+    n_layers : int
+        Hidden layers to fine-tune; 0 to pre-train one.
+    visible, k, persistent
+        Of pre-training, see :class:`dbn.training.settings.TrainingSettings`.
+    output, activation
+        Of fine-tuning.
+    numbers : tuple of str
+        Those settings that the graph has because they are not 0.
     """
-    chains = np.zeros((n_chains, rbm.n_hidden), dtype=rbm.dtype)
-    return [pytensor.shared(chains, name="persistent"), rbm.bit_i_idx]
+
+    n_layers: int = 0
+    visible: str = "bernoulli"
+    k: int = 1
+    persistent: bool = False
+    output: str = "softmax"
+    activation: str = "sigmoid"
+    numbers: tuple = ()
+
+    @classmethod
+    def of_pretraining(cls, settings, visible):
+        """That of an RBM with `visible` units, "bernoulli" or "gaussian", of any size."""
+        numbers = _not_0(settings, ("momentum", "weight_decay", "sparsity_cost"))
+        if "sparsity_cost" in numbers:
+            numbers += "sparsity_target",
+        return cls(visible=visible, k=settings.k, persistent=settings.persistent, numbers=numbers)
+
+    @classmethod
+    def of_finetuning(cls, settings):
+        """That of a network of as many hidden layers, of any size."""
+        return cls(n_layers=len(settings.hidden_layers_sizes), output=settings.output, activation=settings.activation,
+                   numbers=_not_0(settings, ("momentum", "weight_decay", "dropout")))
 
 
-def pretraining_epoch(visible, k, persistent, dtype):
-    """The :class:`CompiledEpoch` of CD-k, or PCD-k, of any RBM with `visible` units, "bernoulli" or "gaussian"."""
-    def make():
-        return CompiledEpoch(_network(1, visible, "softmax", dtype), layer=0, k=k, persistent=persistent)
-
-    return _once(("pretraining", visible, k, persistent, dtype), make)
+def _not_0(settings, names):
+    return tuple(name for name in names if getattr(settings, name))
 
 
-def finetuning_epoch(n_layers, output, dtype):
-    """The :class:`CompiledEpoch` of gradient descent for any network of `n_layers` hidden layers."""
-    def make():
-        return CompiledEpoch(_network(n_layers, "bernoulli", output, dtype))
+def carried_state(graph, params, rbm, n_chains):
+    """What an epoch hands on to the next beside the parameters: two lists of shared variables, where it has them.
 
-    return _once(("fine-tuning", n_layers, output, dtype), make)
+    Parameters
+    ----------
+    graph : Graph
+    params : list of shared variables
+        What is trained.
+    rbm : dbn.rbm.RBM or None
+        What is pre-trained.
+    n_chains : int
+        Frames of a minibatch.
+
+    Returns
+    -------
+    chains : list
+        PCD's: the hidden states of its chains [n_chains, n_hidden], at zeros as the tutorial begins, and the unit that
+        the pseudo-likelihood flips next.
+    velocities : list
+        Momentum's, of each parameter, at zeros.
+    """
+    chains = velocities = []
+    if graph.persistent:
+        states = np.zeros((n_chains, rbm.n_hidden), dtype=rbm.dtype)
+        chains = [pytensor.shared(states, name="persistent"), rbm.bit_i_idx]
+    if "momentum" in graph.numbers:
+        velocities = [shared_parameter(np.zeros_like(param.get_value(borrow=True)), "velocity", param.dtype, None)
+                      for param in params]
+    return chains, velocities
 
 
-def _network(n_layers, visible, output, dtype):
-    return DBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,) * n_layers, n_outs=1, visible=visible,
-               output=output, dtype=dtype)
-
-
-def _once(key, make):
-    """What `make` gives, from the second time on what it gave the first time in this thread."""
+def compiled_epoch(graph, dtype):
+    """The :class:`CompiledEpoch` of a :class:`Graph`; in each thread one, made when it is first asked for."""
     made = _made.__dict__
-    if key not in made:
-        made[key] = make()
-    return made[key]
+    if (graph, dtype) not in made:
+        made[graph, dtype] = CompiledEpoch(graph, dtype)
+    return made[graph, dtype]

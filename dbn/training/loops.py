@@ -15,13 +15,13 @@ from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
 from dbn.system.progress import progress_bar
 from dbn.trained.forward import class_activations, hidden_activations
-from dbn.training import epochs
+from dbn.training.epochs import Graph, carried_state, compiled_epoch
 from dbn.training.monitor import gap_measure
 from dbn.training.settings import TrainingSettings
 from dbn.training.state import RunState, fingerprint, run_folder
 
 # what the seeds of the different draws begin with, so that no two of them are the same
-WEIGHTS, SHUFFLING, SAMPLING = range(3)
+WEIGHTS, SHUFFLING, SAMPLING, DROPOUT = range(4)
 
 FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second, so that the bar moves and Ctrl-C is heard
 
@@ -65,7 +65,7 @@ def build_dbn(settings, n_ins, n_outs, dtype="float32"):
     """The untrained network of `settings`, its weights drawn from the seed; see :class:`dbn.dbn.DBN`."""
     return DBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=n_ins, n_outs=n_outs,
                hidden_layers_sizes=settings.hidden_layers_sizes, visible=settings.visible, output=settings.output,
-               dtype=dtype)
+               dtype=dtype, activation=settings.activation, dropout=settings.dropout or None)
 
 
 def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=None, data_key="", progress=True,
@@ -159,6 +159,7 @@ class _EpochRunner:
         self.settings = settings
         self.compiled = compiled
         self.params = params
+        compiled.set_numbers(settings)
         compiled.data_x.set_value(self.rows, borrow=True)
         if frames.labels is not None:
             compiled.data_y.set_value(frames.labels, borrow=True)
@@ -258,10 +259,9 @@ def _pretrain_layer(dbn, layer, inputs, settings, state, progress, compared):
     total = settings.pretrain_epochs * inputs.n_frames
     rbm, visible = dbn.rbm_layers[layer], dbn.visible if layer == 0 else "bernoulli"
     gap = gap_measure(rbm, visible, _layers(dbn)[:layer], *compared) if compared else None
-    carried = epochs.pcd_state(rbm, settings.batch_size) if settings.persistent else []
-    for variable, value in zip(carried, state.chain):
-        variable.set_value(value)
-    compiled = epochs.pretraining_epoch(visible, settings.k, settings.persistent, dbn.dtype)
+    graph = Graph.of_pretraining(settings, visible)
+    carried = _carried(graph, rbm.params, rbm, settings, state)
+    compiled = compiled_epoch(graph, dbn.dtype)
     with closing(_EpochRunner(inputs, settings, compiled, [*rbm.params, *carried])) as runner, \
             _bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
         for epoch in range(state.epoch, settings.pretrain_epochs):
@@ -271,8 +271,16 @@ def _pretrain_layer(dbn, layer, inputs, settings, state, progress, compared):
                                     settings.pretrain_lr, state)
             gaps = {"free_energy_gap": gap()} if compared else {}
             bar.set_postfix(cost=f"{cost:.3f}", **{name: f"{value:+.3f}" for name, value in gaps.items()})
-            state.chain = [variable.get_value() for variable in carried]
+            state.carried = [variable.get_value() for variable in carried]
             state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost, **gaps)
+
+
+def _carried(graph, params, rbm, settings, state):
+    """What epochs hand on beside the parameters, as the last epoch of this stage left it, if there was one."""
+    carried = [each for of_kind in carried_state(graph, params, rbm, settings.batch_size) for each in of_kind]
+    for variable, value in zip(carried, state.carried):
+        variable.set_value(value)
+    return carried
 
 
 def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoch=None):
@@ -317,23 +325,28 @@ def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoc
     last_epoch = min(settings.finetune_epochs, settings.finetune_epochs if max_epoch is None else max_epoch)
 
     def predict(x):
-        return class_activations(x, _layers(dbn))
+        return class_activations(x, _layers(dbn), activation=settings.activation)
 
     if not state.best_values:
         state.values = state.best_values = dbn.get_values()
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs")
     total = last_epoch * train_set.n_frames
-    compiled = epochs.finetuning_epoch(dbn.n_layers, settings.output, dbn.dtype)
-    with closing(_EpochRunner(train_set, settings, compiled, dbn.params)) as runner, \
+    graph = Graph.of_finetuning(settings)
+    carried = _carried(graph, dbn.params, None, settings, state)
+    compiled = compiled_epoch(graph, dbn.dtype)
+    with closing(_EpochRunner(train_set, settings, compiled, [*dbn.params, *carried])) as runner, \
             _bar("fine-tuning", total, state.epoch * train_set.n_frames, progress) as bar:
         while state.epoch < last_epoch and numbers["stopped"] != "patience":
             epoch = state.epoch
+            if settings.dropout:
+                compiled.streams.seed([settings.seed, DROPOUT, epoch])
             cost = runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
             values = _finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
                                     settings.finetune_lr, state)
             error = frame_error(predict, valid_set)
             _early_stopping(state, error, values, settings.patience)
             bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
+            state.carried = [variable.get_value() for variable in carried]
             state.finish_epoch(values, stage="finetune", epoch=epoch + 1, cost=cost, valid_error=error)
     if last_epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
         state.save()

@@ -1,4 +1,7 @@
-"""The options of a training run, each with its default and its reason (paper §4.1, Table 1)."""
+"""The options of a training run, each with its default and its reason (paper §4.1, Table 1).
+
+What came after the paper (:attr:`TrainingSettings.activation` and the five after it) is off by default.
+"""
 from dataclasses import dataclass
 from numbers import Real
 
@@ -36,6 +39,18 @@ class TrainingSettings:
         The most frames held in memory at a time, 0.4 GB of the paper's; more are trained on in turns.
     seed : int
         Of all draws: weights, samples, shuffling.
+    activation : {"sigmoid", "relu"}
+        Of the hidden layers. Rectified units (Nair and Hinton 2010) are not pre-trained: pretrain_epochs is 0.
+    dropout : float
+        Share of every hidden layer's units left out at random in each step of fine-tuning (Hinton et al. 2012).
+    momentum : float
+        Share of a step's direction that the next one keeps, in both parts of the training (Hinton 2010, §9).
+    weight_decay : float
+        Times the weights it is added to their gradient, in both parts: L2 decay (Hinton 2010, §10).
+    sparsity_cost : float
+        How strongly pre-training leads each hidden bias to where the unit's mean is sparsity_target (Lee et al. 2009).
+    sparsity_target : float
+        That mean; of use only with a sparsity_cost.
     """
 
     hidden_layers_sizes: tuple = (50, 50, 50)
@@ -51,31 +66,52 @@ class TrainingSettings:
     patience: int = 75
     shard_frames: int = 200_000
     seed: int = 0
+    activation: str = "sigmoid"
+    dropout: float = 0.0
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    sparsity_cost: float = 0.0
+    sparsity_target: float = 0.05
 
     def __post_init__(self):
         sizes = self.hidden_layers_sizes
         if not isinstance(sizes, (tuple, list)) or not sizes or not all(_is_integer(n) and n > 0 for n in sizes):
             raise TrainingError(f"hidden_layers_sizes is {sizes!r}: give at least one layer, each of at least one unit")
-        for name, choices in (("visible", ("bernoulli", "gaussian")), ("output", ("softmax", "sigmoid"))):
+        for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
         if not isinstance(self.persistent, (bool, np.bool_)):
             raise TrainingError(f"persistent is {self.persistent!r}: give True or False")
-        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes), "persistent": bool(self.persistent)}
-        for name, least in (("pretrain_epochs", 0), ("finetune_epochs", 0), ("k", 1), ("batch_size", 1),
-                            ("shard_frames", 1), ("seed", 0), ("patience", 1)):
-            value = getattr(self, name)
-            if not (_is_integer(value) and value >= least):
-                raise TrainingError(f"{name} is {value!r}: give an integer of at least {least}")
-            plain[name] = int(value)
-        for name in ("pretrain_lr", "finetune_lr"):
-            value = getattr(self, name)
-            if not (isinstance(value, Real) and 0 < value < np.inf):
-                raise TrainingError(f"{name} is {value!r}: give a positive number")
-            plain[name] = float(value)
+        if self.activation == "relu" and self.pretrain_epochs:
+            raise TrainingError(f"activation is 'relu' and pretrain_epochs is {self.pretrain_epochs}: contrastive "
+                                "divergence trains binary hidden units; give pretrain_epochs 0, or activation sigmoid")
         # a sweep draws its settings with NumPy, whose numbers cannot be written as JSON
+        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes), "persistent": bool(self.persistent)}
+        for name, least in _INTEGERS.items():
+            plain[name] = int(self._checked(name, lambda value: _is_integer(value) and value >= least,
+                                            f"an integer of at least {least}"))
+        for name, (lowest, below, text) in _NUMBERS.items():
+            plain[name] = float(self._checked(
+                name, lambda value: isinstance(value, Real) and lowest <= value < below, text))
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+    def _checked(self, name, is_right, text):
+        value = getattr(self, name)
+        if not is_right(value):
+            raise TrainingError(f"{name} is {value!r}: give {text}")
+        return value
+
+
+_CHOICES = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
+# the least value of each
+_INTEGERS = {"pretrain_epochs": 0, "finetune_epochs": 0, "k": 1, "batch_size": 1, "shard_frames": 1, "seed": 0,
+             "patience": 1}
+_POSITIVE = np.nextafter(0, 1), np.inf, "a positive number"
+_SHARE = 0, 1, "a number from 0 on, below 1"
+_FACTOR = 0, np.inf, "0 or a positive number"
+_NUMBERS = {"pretrain_lr": _POSITIVE, "finetune_lr": _POSITIVE, "dropout": _SHARE, "momentum": _SHARE,
+            "weight_decay": _FACTOR, "sparsity_cost": _FACTOR, "sparsity_target": _SHARE}
 
 
 def _is_integer(value):

@@ -14,7 +14,7 @@ from dbn.errors import TrainingError
 from dbn.system.files import atomic_path, disk_errors, sole_writer
 from dbn.system.versions import joined, versions
 
-FORMAT = 3
+FORMAT = 4
 SECONDS_BETWEEN_SAVES = 5.0
 SAMPLED_FRAMES = 4096  # of a set, for the fingerprint: to read all of 645,000 would take seconds
 
@@ -104,8 +104,9 @@ class RunState:
         Epochs of this stage that are finished.
     values, best_values : list of arrays
         Parameters after the last epoch, and those with the best validation error so far.
-    chain : list of arrays
-        What PCD goes on from in this stage, see :func:`dbn.training.epochs.pcd_state`; empty before its first epoch.
+    carried : list of arrays
+        What the next epoch of this stage goes on from beside `values`: PCD's chains, momentum's velocities, see
+        :func:`dbn.training.epochs.carried_state`; empty before the first.
     numbers : dict
         What else the loops need to know: best error and its epoch, why training stopped.
     history : list of dict
@@ -123,7 +124,7 @@ class RunState:
         self.directory = None if directory is None else Path(directory)
         self.fingerprint = fingerprint
         self.stage, self.epoch = 0, 0
-        self.values, self.best_values, self.chain = [], [], []
+        self.values, self.best_values, self.carried = [], [], []
         self.numbers, self.history = {}, []
         self.versions = versions()
         self._last_save = self._last_epoch = time.monotonic()
@@ -150,7 +151,7 @@ class RunState:
     def next_stage(self):
         """Go on to the next layer, or to fine-tuning, and save."""
         self.stage += 1
-        self.epoch, self.chain = 0, []
+        self.epoch, self.carried = 0, []
         self.save()
 
     def save(self):
@@ -172,7 +173,7 @@ class RunState:
             path.write_bytes(archive.getbuffer())
 
     def _lists(self):
-        return (("value", self.values), ("best", self.best_values), ("chain", self.chain))
+        return (("value", self.values), ("best", self.best_values), ("carried", self.carried))
 
     def _load(self):
         advice = "delete the file to train from the beginning"

@@ -6,9 +6,9 @@ import threading
 
 import numpy as np
 
-import dbn.training.epochs
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.system.files import atomic_path, sole_writer
+from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from experiments.search.inputs import open_inputs
 from experiments.search.pool import results
@@ -27,24 +27,24 @@ def compile_first(points):
     The first graph is compiled alone, because the others share what it is made of; of the two kinds of pre-training,
     which share the most, one begins when the others do and one is the last.
     """
-    first, *others = sorted(set().union(*(_graphs(point.settings) for point in points)))
-    for graphs in ([first], others[-1:] + others[:-1]):
-        for _ in results(_compile, {graph: graph for graph in graphs}):
+    graphs = set().union(*(_graphs(point.settings) for point in points))
+    first, *others = sorted(graphs, key=lambda graph: (graph.n_layers == 0, graph))
+    for some in ([first], others[-1:] + others[:-1]):
+        for _ in results(_compile, {graph: (graph,) for graph in some}):
             pass
 
 
 def _graphs(settings):
-    """What a point needs of :mod:`dbn.training.epochs`: a set of names of functions with their arguments."""
-    n_layers = len(settings.hidden_layers_sizes)
-    visible = {settings.visible, "bernoulli"} if n_layers > 1 else {settings.visible}
-    return {("finetuning_epoch", n_layers, settings.output)} | {
-        ("pretraining_epoch", kind, settings.k, settings.persistent) for kind in visible if settings.pretrain_epochs}
+    """What a point needs of :mod:`dbn.training.epochs`: a set of :class:`dbn.training.epochs.Graph`."""
+    visible = {settings.visible, "bernoulli"} if len(settings.hidden_layers_sizes) > 1 else {settings.visible}
+    return {Graph.of_finetuning(settings)} | {
+        Graph.of_pretraining(settings, kind) for kind in visible if settings.pretrain_epochs}
 
 
-def _compile(name, *arguments):
+def _compile(graph):
     """Make a compiled epoch and run it on one frame, with which the compiler begins."""
     with _one_at_a_time:
-        compiled = getattr(dbn.training.epochs, name)(*arguments, dtype="float32")
+        compiled = compiled_epoch(graph, "float32")
         weights = compiled.params[0].get_value(borrow=True)  # of whatever network was there last
         compiled.data_x.set_value(np.zeros((1, len(weights)), dtype=np.float32))
         compiled.data_y.set_value(np.zeros(1, dtype=np.int32))

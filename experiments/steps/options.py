@@ -6,6 +6,7 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
+from dbn.audio.scaling import Scaling
 from dbn.cli.options import add_options, checked_jobs
 from dbn.errors import DBNError
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
@@ -127,6 +128,7 @@ def _check(options):
     if options.profile.split == "sturm" and options.dataset != "gtzan":
         raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
+    Scaling(options.profile.scaling)
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")

@@ -116,7 +116,7 @@ def test_arrays_and_back(kind, frames, tmp_path):
 
 @pytest.mark.parametrize("change, named", [
     ({"kind": np.array("cube")}, "cube"), ({"gain": np.ones(3)}, "one length"),
-    ({"offset": np.ones((9, 1))}, "vectors"), ({"gain": np.array(["1"] * 9)}, "floats"),
+    ({"offset": np.ones((9, 1))}, "1 dimension"), ({"gain": np.array(["1"] * 9)}, "floats"),
     ({"gain": np.full(9, np.nan)}, "finite"), ({"offset": None}, "lack offset")])
 def test_damaged_arrays_are_refused(change, named, frames):
     arrays = {**fitted("minmax", frames).to_arrays(), **change}

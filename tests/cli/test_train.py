@@ -219,7 +219,8 @@ def test_what_others_put_into_the_work_folder_stays(quick, folder, tmp_path):
 def test_every_option_reaches_the_model(quick, folder, tmp_path):
     options = {"hidden_layers_sizes": (4, 3, 2), "visible": "gaussian", "output": "sigmoid", "pretrain_lr": 0.01,
                "pretrain_epochs": 1, "k": 2, "persistent": True, "finetune_lr": 0.2, "finetune_epochs": 3,
-               "batch_size": 7, "patience": 9, "shard_frames": 50, "seed": 3}
+               "batch_size": 7, "patience": 9, "shard_frames": 50, "seed": 3, "activation": "sigmoid", "dropout": 0.1,
+               "momentum": 0.2, "weight_decay": 0.001, "sparsity_cost": 0.5, "sparsity_target": 0.02}
     arguments = [part for name, value in options.items() if name != "persistent"
                  for part in ("--" + name.replace("_", "-"),
                               ",".join(map(str, value)) if isinstance(value, tuple) else str(value))]

@@ -154,13 +154,41 @@ def test_damaged_or_hostile_content(saved, change):
 
 
 @pytest.mark.parametrize("changes", [
-    {"format": "other"}, {"version": 2}, {"version": None}, {"n_layers": 0}, {"n_layers": 10**9}, {"n_layers": 1},
+    {"format": "other"}, {"version": 3}, {"version": None}, {"n_layers": 0}, {"n_layers": 10**9}, {"n_layers": 1},
     {"classes": ["a"]}, {"classes": [1, 2, 3]}, {"classes": "abc"}, {"scaling": "other"}, {"visible": "x"},
-    {"output": ["softmax"]}, {"frame_settings": None}, {"history": {}}, {"about": 1}], ids=str)
+    {"output": ["softmax"]}, {"activation": "tanh"}, {"scaling": "pca-7"}, {"frame_settings": None},
+    {"history": {}}, {"about": 1}], ids=str)
 def test_meta_that_does_not_fit(saved, changes):
     with_meta(saved, **changes)
     with pytest.raises(ModelFileError, match="model.npz"):
         load_model(saved)
+
+
+@pytest.mark.parametrize("options", [{"activation": "relu"}, {"scaling": "log-whitened-pca-5"}], ids=str)
+def test_what_an_older_program_would_misread_is_of_version_2(tmp_path, saved, options):
+    """And comes back: rectified units, principal components."""
+    _, plain, frames = make_model()
+    kind = options.pop("scaling", "minmax")
+    scaling = Scaling(kind).fit([frames])
+    weights = [plain.weights[0][:scaling.n_outputs], *plain.weights[1:]]
+    visible_biases = [plain.visible_biases[0][:scaling.n_outputs], *plain.visible_biases[1:]]
+    model = replace(plain, scaling=scaling, weights=weights, visible_biases=visible_biases, **options)
+    save_model(tmp_path / "m.npz", model)
+    versions = [json.loads(np.load(path)["meta"].item())["version"] for path in (tmp_path / "m.npz", saved)]
+    assert versions == [2, 1]
+    loaded = load_model(tmp_path / "m.npz")
+    assert (loaded.activation, loaded.scaling.kind) == (model.activation, kind)
+    np.testing.assert_array_equal(loaded.predict_proba(frames), model.predict_proba(frames))
+    first = scaling.transform(frames) @ weights[0] + model.biases[0]
+    expected = np.maximum(first, 0) if options else 1 / (1 + np.exp(-first.astype(float)))
+    np.testing.assert_allclose(loaded.activations(frames)[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_rectified_units_cannot_be_sampled():
+    model = replace(make_model()[1], activation="relu")
+    for ask in (model.sample, lambda: model.reconstruct(np.ones((1, 7), np.float32))):
+        with pytest.raises(DBNError, match="relu"):
+            ask()
 
 
 def test_newer_file_says_so(saved):

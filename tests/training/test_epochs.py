@@ -7,9 +7,11 @@ import pytest
 
 import dbn.training.epochs
 from dbn.audio.frames import FrameSet
-from dbn.training.epochs import finetuning_epoch, pretraining_epoch
+from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from small_network import N_OUTS, examples, forget_compiled, settings, training_sets
+
+PRETRAINING, FINETUNING = Graph(), Graph(n_layers=2)
 
 
 @pytest.fixture
@@ -50,21 +52,22 @@ def test_networks_of_any_width_share_two_functions(compilations, monkeypatch):
 
 
 def test_every_shape_has_a_function_of_its_own(monkeypatch):
-    """By everything that changes the graph, whose building is left out here."""
+    """By everything that changes the graph, whose building is left out here; by nothing else."""
     forget_compiled(monkeypatch)
-    monkeypatch.setattr(dbn.training.epochs, "CompiledEpoch", lambda dbn, layer=None, k=1, persistent=False: (
-        dbn.n_layers, type(dbn.rbm_layers[0]).__name__, dbn.logLayer.output, dbn.dtype, layer, k, persistent))
-    made = [pretraining_epoch("bernoulli", 1, False, "float32"), pretraining_epoch("bernoulli", 2, False, "float32"),
-            pretraining_epoch("bernoulli", 1, True, "float32"),
-            pretraining_epoch("gaussian", 1, False, "float32"), pretraining_epoch("bernoulli", 1, False, "float64"),
-            *(finetuning_epoch(n, output, dtype) for n in (1, 2) for output in ("softmax", "sigmoid")
-              for dtype in ("float32", "float64"))]
-    assert made == [(1, "RBM", "softmax", "float32", 0, 1, False), (1, "RBM", "softmax", "float32", 0, 2, False),
-                    (1, "RBM", "softmax", "float32", 0, 1, True),
-                    (1, "GaussianRBM", "softmax", "float32", 0, 1, False),
-                    (1, "RBM", "softmax", "float64", 0, 1, False),
-                    *((n, "RBM", output, dtype, None, 1, False) for n in (1, 2) for output in ("softmax", "sigmoid")
-                      for dtype in ("float32", "float64"))]
+    monkeypatch.setattr(dbn.training.epochs, "CompiledEpoch", lambda graph, dtype: (graph, dtype))
+    shapes = [{}, {"k": 2}, {"persistent": True}, {"momentum": 0.5}, {"weight_decay": 0.1}, {"sparsity_cost": 1.0}]
+    graphs = [Graph.of_pretraining(settings(**shape), "bernoulli") for shape in shapes]
+    graphs += [Graph.of_pretraining(settings(), "gaussian")]
+    shapes = [{}, {"hidden_layers_sizes": (5,)}, {"output": "sigmoid"}, {"momentum": 0.5}, {"weight_decay": 0.1},
+              {"dropout": 0.5}, {"activation": "relu", "pretrain_epochs": 0}]
+    graphs += [Graph.of_finetuning(settings(**shape)) for shape in shapes]
+    made = [compiled_epoch(graph, dtype) for graph in graphs for dtype in ("float32", "float64")]
+    assert len(set(made)) == len(made) == 28
+    assert {Graph.of_pretraining(settings(momentum=momentum, weight_decay=0.1, sparsity_cost=1.0), "gaussian").numbers
+            for momentum in (0.1, 0.9)} == {("momentum", "weight_decay", "sparsity_cost", "sparsity_target")}
+    same = {"hidden_layers_sizes": (9, 2), "pretrain_lr": 0.1, "finetune_lr": 0.2, "batch_size": 3, "seed": 4}
+    assert Graph.of_finetuning(settings(**same)) == Graph.of_finetuning(settings())
+    assert Graph.of_pretraining(settings(**same), "gaussian") == Graph.of_pretraining(settings(), "gaussian")
 
 
 def test_threads_share_nothing(compilations):
@@ -74,7 +77,7 @@ def test_threads_share_nothing(compilations):
     epochs, found, together = [], {}, threading.Barrier(2)
 
     def work(seed):
-        epochs.append(finetuning_epoch(2, "softmax", "float32"))
+        epochs.append(compiled_epoch(FINETUNING, "float32"))
         together.wait()
         found[seed] = bits(training_sets(), seed=seed)
 
@@ -84,12 +87,12 @@ def test_threads_share_nothing(compilations):
     for thread in threads:
         thread.join()
     assert found == expected
-    assert len({id(epoch) for epoch in [*epochs, finetuning_epoch(2, "softmax", "float32")]}) == 3
+    assert len({id(epoch) for epoch in [*epochs, compiled_epoch(FINETUNING, "float32")]}) == 3
     assert len(compilations) == 6
 
 
 def test_the_rows_are_let_go(compilations):
     bits(training_sets())
-    for epoch in (pretraining_epoch("bernoulli", 1, False, "float32"), finetuning_epoch(2, "softmax", "float32")):
+    for epoch in (compiled_epoch(PRETRAINING, "float32"), compiled_epoch(FINETUNING, "float32")):
         assert epoch.data_x.get_value().size == epoch.data_y.get_value().size == 0
     assert len(compilations) == 2

@@ -45,7 +45,7 @@ def test_another_seed_gives_another_network(result):
         assert (a != b).any()
 
 
-def test_the_seeds_of_weights_orders_and_samples_are_all_different(monkeypatch, quick):
+def test_the_seeds_of_weights_orders_samples_and_dropout_are_all_different(monkeypatch, quick):
     """By what they make of a generator: trailing zeros, which a seed may have, make no difference there."""
     entropies = []
     default_rng, seed_again = np.random.default_rng, dbn.graph.streams.RandomStreams.seed
@@ -55,9 +55,9 @@ def test_the_seeds_of_weights_orders_and_samples_are_all_different(monkeypatch, 
             entropies.append(seed) if isinstance(seed, list) else None, default_rng(seed))[1])
         patch.setattr(dbn.graph.streams.RandomStreams, "seed",
                       lambda self, seed: (entropies.append(seed), seed_again(self, seed)))
-        run(sets=sets)
+        run({"dropout": 0.5}, sets=sets)
     states = {tuple(np.random.SeedSequence(entropy).generate_state(4)) for entropy in entropies}
-    assert len(entropies) == 1 + (2 * 3 + 6) + 2 * 3  # of weights, of orders and of samples
+    assert len(entropies) == 1 + (2 * 3 + 6) + 2 * 3 + 6  # of weights, of orders, of samples and of what is left out
     assert len(states) == len(entropies)
 
 
@@ -90,10 +90,10 @@ def test_every_kind_of_draw_depends_on_the_seed_and_epoch(monkeypatch, quick):
         orders.append(tuple(order)), run_shard(self, order, *arguments))[1])
     monkeypatch.setattr(dbn.graph.streams.RandomStreams, "seed",
                         lambda self, seed: (seeds.append(tuple(seed)), original(self, seed)))
-    run()
-    run({"seed": 1})
+    run({"dropout": 0.5})
+    run({"dropout": 0.5, "seed": 1})
     assert len(orders) == len(set(orders)) == 2 * (2 * 3 + 6)
-    assert len(seeds) == len(set(seeds)) == 2 * 2 * 3
+    assert len(seeds) == len(set(seeds)) == 2 * (2 * 3 + 6)
 
 
 def test_same_seed_same_bits_and_a_record_of_each_epoch(result, tmp_path):
@@ -134,6 +134,9 @@ def test_an_epoch_uses_every_row_once_with_its_label(shard_frames):
 
         params = [pytensor.shared(0.0)]
         data_x, data_y = pytensor.shared(rows[:0]), pytensor.shared(labels[:0])
+
+        def set_numbers(self, settings):
+            """It has none."""
 
         def run(self, order, batch_size, lr):
             x, y = self.data_x.get_value()[order], self.data_y.get_value()[order]

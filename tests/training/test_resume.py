@@ -18,19 +18,19 @@ from dbn.system.files import sole_writer
 from dbn.system.versions import versions
 from dbn.training.loops import train
 from dbn.training.state import RunState
-from small_network import N_OUTS, run_in, settings, training_sets, without
+from small_network import EVERYTHING, N_OUTS, run_in, settings, training_sets, without
 
 N_EPOCHS = 2 * 3 + 6
 
 DRIVER = """
-import os, signal, sys
+import json, os, signal, sys
 import numpy as np
 import dbn.training.state
 from dbn.training.state import RunState
 from dbn.training.loops import train
-from small_network import N_OUTS, settings, training_sets
+from small_network import EVERYTHING, N_OUTS, settings, training_sets
 
-directory, last_epoch, signal_name, persistent, *max_epoch = sys.argv[1:]
+directory, last_epoch, signal_name, options, *max_epoch = sys.argv[1:]
 dbn.training.state.SECONDS_BETWEEN_SAVES = 0.0
 finish_epoch = RunState.finish_epoch
 
@@ -40,7 +40,7 @@ def finish_epoch_and_die(self, values, **record):
         os.kill(os.getpid(), getattr(signal, signal_name))
 
 RunState.finish_epoch = finish_epoch_and_die
-train(*training_sets(), N_OUTS, settings(persistent=persistent == "True"), directory,
+train(*training_sets(), N_OUTS, settings(**json.loads(options)), directory,
       max_epoch=int(max_epoch[0]) if max_epoch else None)
 """
 
@@ -69,21 +69,21 @@ def test_killed_runs_go_on_where_they_stopped(tmp_path):
     assert files_in(tmp_path) == ["checkpoint.npz", "history.jsonl"]
 
 
-def test_a_run_killed_within_pcd_goes_on_with_its_chains(tmp_path):
-    """In the first layer and in the second, whose chains begin anew."""
-    for last_epoch in (2, 5):
-        kill_after(tmp_path, last_epoch, "SIGKILL", persistent=True)
-    expected = run_in(persistent=True)
-    assert_same(run_in(tmp_path, persistent=True), expected)
+def test_a_run_with_everything_on_goes_on_with_what_its_epochs_hand_on(tmp_path):
+    """Killed in the first layer, in the second, whose chains and velocities begin anew, and in fine-tuning."""
+    for last_epoch in (2, 5, 9):
+        kill_after(tmp_path, last_epoch, "SIGKILL", **EVERYTHING)
+    expected = run_in(**EVERYTHING)
+    assert_same(run_in(tmp_path, **EVERYTHING), expected)
     assert all((value != other).any() for value, other in zip(expected.dbn.get_values(), run_in().dbn.get_values()))
 
 
-def kill_after(directory, last_epoch, name, *max_epoch, persistent=False):
+def kill_after(directory, last_epoch, name, *max_epoch, **options):
     """A process of its own that goes on in `directory` and dies when `last_epoch` epochs are through."""
     tests = Path(__file__).parents[1]
     environment = os.environ | {"PYTHONPATH": f"{tests.parent}{os.pathsep}{tests}", "OMP_NUM_THREADS": "1"}
-    process = subprocess.run([sys.executable, "-c", DRIVER, directory, str(last_epoch), name, str(persistent),
-                              *map(str, max_epoch)],
+    process = subprocess.run([sys.executable, "-c", DRIVER, directory, str(last_epoch), name,
+                              json.dumps(options), *map(str, max_epoch)],
                              env=environment, cwd=directory, capture_output=True, text=True)
     assert process.returncode == -getattr(signal, name), process.stderr
     assert len((directory / "history.jsonl").read_text().splitlines()) == last_epoch
@@ -125,7 +125,7 @@ def interrupt(monkeypatch, directory, n_epochs, seconds_between_saves, before_th
             run_in(directory, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"persistent": True}], ids=["CD", "PCD"])
+@pytest.mark.parametrize("options", [{}, EVERYTHING], ids=["CD", "everything"])
 @pytest.mark.parametrize("seconds_between_saves", [0.0, 1e9], ids=["saved each epoch", "saved each stage"])
 def test_interrupted_anywhere(quick, monkeypatch, tmp_path, seconds_between_saves, options):
     expected = run_in(**options)

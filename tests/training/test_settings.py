@@ -16,6 +16,9 @@ from small_network import run_in
     ("pretrain_lr", None), ("patience", None), ("patience", 2.5), ("pretrain_epochs", -1),
     ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
     ("seed", -1), ("seed", "0"), ("persistent", 1), ("persistent", "no"), ("persistent", None),
+    ("activation", "tanh"), ("dropout", 1), ("dropout", -0.1), ("dropout", np.nan), ("momentum", 1.0),
+    ("momentum", "0"), ("weight_decay", -1e-9), ("weight_decay", np.inf), ("sparsity_cost", None), ("sparsity_target", 1.5),
+    ("activation", "relu"),  # with pre-training, which is the default
 ])
 def test_settings_that_cannot_be_meant(name, value):
     with pytest.raises(TrainingError, match=name):
@@ -29,6 +32,8 @@ def test_defaults_are_the_papers():
     assert (settings.pretrain_lr, settings.finetune_lr) == (0.001, 0.1)
     assert (settings.pretrain_epochs, settings.finetune_epochs) == (5, 474)
     assert (settings.k, settings.batch_size, settings.visible, settings.output) == (1, 20, "bernoulli", "softmax")
+    assert (settings.activation, settings.persistent) == ("sigmoid", False)
+    assert not any((settings.dropout, settings.momentum, settings.weight_decay, settings.sparsity_cost))
     assert settings.patience == 75  # epochs without a lower error; the paper does not say how it stopped
 
 

@@ -10,6 +10,7 @@ from numba.core import event
 import dbn.training.epochs
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
+from dbn.training.epochs import Graph
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import SPACE, Choice, LogUniform
 from experiments.search import worker as train_points
@@ -105,8 +106,8 @@ def test_every_graph_is_compiled_once_not_every_point(monkeypatch):
     train_points.compile_first(points(200))
     first, others = compiled
     assert len(first) == 1 and sorted(first + others) == sorted(
-        [("finetuning_epoch", n, output) for n in (1, 2, 3, 4) for output in ("sigmoid", "softmax")]
-        + [("pretraining_epoch", visible, 1, False) for visible in ("bernoulli", "gaussian")])
+        [Graph(n_layers=n, output=output) for n in (1, 2, 3, 4) for output in ("sigmoid", "softmax")]
+        + [Graph(visible=visible) for visible in ("bernoulli", "gaussian")])
 
 
 def test_training_finds_its_graphs_compiled(run, tmp_path, monkeypatch):
