@@ -74,6 +74,7 @@ class Profile:
     frame_length: int = 1024      # 46.44 ms
     hop_length: int = 512         # "overlapping over half a frame" (§5.3)
     window: str | None = None     # not stated; None is rectangular
+    pooling: str | None = None    # frames put together before the network sees them (§5.3), see dbn/audio/pooling.py
     scaling: str = "minmax"       # not stated; a binary-unit RBM needs [0, 1]
 
     # --- the split (§4.1): 50 / 20 / 30 % of the songs; not stated whether by class ---

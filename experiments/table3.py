@@ -1,6 +1,7 @@
 """Table 3: an SVM on means and variances over 5 s windows; a song takes the vote of its windows (§5.1.2)."""
 import numpy as np
 
+from dbn.audio.pooling import frame_rate
 from dbn.features.aggregate import aggregate
 from dbn.system.progress import progress_bar
 from experiments import paper
@@ -32,10 +33,10 @@ def window_examples(run, features):
     experiments.steps.comparison.Examples
     """
     profile, classes = run.profile, np.array(run.corpora.corpus.classes)
-    frame_rate = profile.sample_rate / profile.hop_length
+    rate = frame_rate(run.corpora.frame_settings)
 
     def windows(song):
-        return {name: aggregate(x, frame_rate, profile.window_seconds, profile.window_hop)
+        return {name: aggregate(x, rate, profile.window_seconds, profile.window_hop)
                 for name, x in features.at(slice(song.start, song.stop)).items()}
 
     train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))

@@ -1,5 +1,4 @@
-"""What the paper's training does not have, weight decay, momentum, a sparsity target, dropout and rectified units, against
-NumPy in double precision."""
+"""What the paper's training lacks, against NumPy in float64: weight decay, momentum, sparsity, dropout, relu."""
 import numpy as np
 import pytensor
 import pytest
@@ -125,7 +124,7 @@ def test_dropout_leaves_out_its_share_anew_and_keeps_the_mean():
 
 
 def test_dropout_is_for_training_alone():
-    """Scores, predictions and features are those of the whole network; what is trained has the expectation of its sums."""
+    """Scores, predictions and features are those of the whole network."""
     whole, dropped = network("float64"), network("float64", dropout=0.5)
     x, y = examples(20)
     for ours, expected in ((dropped.logLayer.p_y_given_x, whole.logLayer.p_y_given_x),

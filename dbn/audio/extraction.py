@@ -10,6 +10,7 @@ import shutil
 
 import numpy as np
 
+from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.reading import expected_length
 from dbn.audio.spectra import dft_magnitudes, frame_count
 from dbn.audio.streaming import stream_magnitudes
@@ -20,13 +21,26 @@ from dbn.system.progress import progress_bar
 _COPY_ROWS = 8192
 
 
-def checked_settings(sample_rate, frame_length, hop_length, window):
-    """What is wrong with the options is wrong for every song: find it out before the first."""
+def checked_settings(sample_rate, frame_length, hop_length, window, pooling=None):
+    """What is wrong with the options is wrong for every song: find it out before the first.
+
+    Returns
+    -------
+    dict
+        Of the options; without ``pooling`` where frames are not pooled.
+    """
     require_integer("sample_rate", sample_rate, minimum=1)
     require_integer("frame_length", frame_length, minimum=2)
     dft_magnitudes(np.zeros(frame_length), frame_length, hop_length, window)
-    return {"sample_rate": int(sample_rate), "frame_length": int(frame_length), "hop_length": int(hop_length),
-            "window": window}
+    settings = {"sample_rate": int(sample_rate), "frame_length": int(frame_length), "hop_length": int(hop_length),
+                "window": window}
+    pooled_frames(pooling)
+    return settings if pooling is None else settings | {"pooling": pooling}
+
+
+def n_columns(settings):
+    """Values of a row of frames of these settings."""
+    return pooled_width(settings.get("pooling"), settings["frame_length"] // 2 + 1)
 
 
 def extract_frames(files, target, settings, jobs=1, progress=True):
@@ -38,7 +52,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     target : path
         Written to as the work goes on, so the caller must hide it until it is complete.
     settings : dict
-        ``sample_rate``, ``frame_length``, ``hop_length`` and ``window`` as in :func:`~dbn.audio.dft_magnitudes`.
+        See :func:`checked_settings`.
     jobs : int or None
         Processes, counted as joblib does: None is 1, -1 is one a core.
     progress : bool
@@ -56,10 +70,10 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     DBNError
         The disk is full or cannot be written.
     """
-    n_columns = settings["frame_length"] // 2 + 1
+    width = n_columns(settings)
     slots = [_expected_frames(file, settings) for file in files]
     starts = np.cumsum([0] + slots).tolist()
-    layout = _Layout(len(npy_header(starts[-1], n_columns)), 4 * n_columns)
+    layout = _Layout(len(npy_header(starts[-1], width)), 4 * width)
     with disk_errors(target, layout.position(starts[-1])):
         _reserve(target, layout.position(starts[-1]))
         counts, reasons = [], []
@@ -70,7 +84,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
             reasons.append(reason)
         _close_gaps(target, layout, starts, counts)
         with open(target, "r+b") as file:
-            file.write(npy_header(sum(counts), n_columns))
+            file.write(npy_header(sum(counts), width))
         flush_to_disk(target)
     return counts, reasons
 
@@ -87,7 +101,8 @@ class _Layout:
 
 
 def _expected_frames(file, settings):
-    return frame_count(expected_length(file, settings["sample_rate"]), settings["frame_length"], settings["hop_length"])
+    n = frame_count(expected_length(file, settings["sample_rate"]), settings["frame_length"], settings["hop_length"])
+    return -(-n // pooled_frames(settings.get("pooling")))
 
 
 def _reserve(target, n_bytes):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dbn.audio.extraction import checked_settings, extract_frames
+from dbn.audio.extraction import checked_settings, extract_frames, n_columns
 from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
 from dbn.errors import DatasetError, DBNError, require_integer
 from dbn.system.files import (atomic_folder, atomic_path, disk_errors, file_stamp, release_pages, sole_writer,
@@ -49,7 +49,7 @@ class FrameStore:
     path : pathlib.Path
         The folder.
     frames : memmap of float32 [shape=(n_frames, n_features)]
-        Read-only; the songs' frames one after another, linear DFT magnitudes, not scaled.
+        Read-only; the songs' frames one after another, linear DFT magnitudes, pooled if so asked, not scaled.
     songs : list of Song
         In the order of `frames`, sorted by name.
     classes : tuple of str
@@ -59,7 +59,7 @@ class FrameStore:
     skipped_names : frozenset of str
         Track names of the latter.
     settings : dict
-        ``sample_rate``, ``frame_length``, ``hop_length``, ``window``.
+        ``sample_rate``, ``frame_length``, ``hop_length``, ``window``, and ``pooling`` where frames are pooled.
     key : str
         SHA-256 of all that the frames depend on, see :meth:`build`.
     versions : dict
@@ -79,7 +79,7 @@ class FrameStore:
 
     @classmethod
     def build(cls, corpus, directory, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH,
-              window=None, jobs=1, progress=True):
+              window=None, pooling=None, jobs=1, progress=True):
         """The store of a corpus in a cache folder, extracted unless it is there already.
 
         The store is the folder ``<corpus name>-<key>`` in `directory`. Its key covers each track's name, class and the
@@ -93,8 +93,8 @@ class FrameStore:
         corpus : dbn.datasets.Corpus
         directory : path
             The cache folder; made if need be.
-        sample_rate, frame_length, hop_length, window
-            As in :func:`dbn.audio.load_audio` and :func:`dbn.audio.dft_magnitudes`.
+        sample_rate, frame_length, hop_length, window, pooling
+            As in :func:`dbn.audio.load_audio`, :func:`dbn.audio.dft_magnitudes` and :func:`dbn.audio.pooling.pool`.
         jobs : int or None
             Processes: None is 1, -1 one a core. The store's bytes do not depend on it.
         progress : bool
@@ -111,7 +111,7 @@ class FrameStore:
         DBNError
             A wrong option, or no room on the disk.
         """
-        settings = checked_settings(sample_rate, frame_length, hop_length, window)
+        settings = checked_settings(sample_rate, frame_length, hop_length, window, pooling)
         if jobs is not None and (not isinstance(jobs, int) or jobs == 0):
             raise DBNError(f"jobs must be a number of processes, or -1 for one a core, not {jobs!r}")
         tracks = _checked_tracks(corpus)
@@ -153,7 +153,7 @@ class FrameStore:
                 raise DatasetError(f"{path}: a frame store of format {index['format']}, this version reads {FORMAT}")
             store = cls(path, np.load(path / "frames.npy", mmap_mode="r"), index)
             bounds = [0] + [bound for song in store.songs for bound in (song.start, song.stop)]
-            shape = bounds[-1], store.settings["frame_length"] // 2 + 1
+            shape = bounds[-1], n_columns(store.settings)
             fits = bounds == sorted(bounds) and store.frames.shape == shape and store.frames.dtype == np.float32
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: not a frame store, {Path(error.filename).name} is missing") from None

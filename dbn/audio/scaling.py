@@ -15,7 +15,8 @@ kind            offset                       gain                    f          
 
 The paper asks whether principal components would do as well (§5.3). ``pca-50`` stands for the projections on the first
 50 of them, divided by one number, so that their variances are 1 on average; ``whitened-pca-50`` for projections of
-variance 1 each; ``log-pca-50`` and ``log-whitened-pca-50`` for those of log(1 + x). They are for Gaussian visible units.
+variance 1 each; ``log-pca-50`` and ``log-whitened-pca-50`` for those of log(1 + x). They are for Gaussian visible
+units.
 
 All are fitted on the training frames alone, in one pass over blocks of them.
 """
@@ -229,7 +230,7 @@ class Scaling:
         if scaling.n_components is not None and (
                 scaling.components.shape != (scaling.n_features, scaling.n_components)
                 or scaling.n_outputs != scaling.n_components):
-            raise DBNError(f"the scaling's offset, gain and components do not fit each other: their shapes are {shapes}")
+            raise DBNError(f"the scaling's offset, gain and components do not fit: they have shapes {shapes}")
         return scaling
 
 

@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 
+from dbn.audio.pooling import pool
 from dbn.audio.reading import mono_blocks, require_length
 from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes
 from dbn.errors import require_integer
@@ -52,8 +53,8 @@ def stream_signal(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH, second
 
 
 def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, window=None,
-                      seconds=BLOCK_SECONDS):
-    """The DFT magnitudes of a whole file (paper §4.1), in blocks of 512 frames.
+                      seconds=BLOCK_SECONDS, pooling=None):
+    """The DFT magnitudes of a whole file (paper §4.1), in blocks of 512 frames, or of what these are pooled to.
 
     Parameters
     ----------
@@ -62,17 +63,24 @@ def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, 
         As in :func:`dbn.audio.dft_magnitudes`; the rate in Hz, the lengths in samples.
     seconds : float
         Audio read at once.
+    pooling : str or None
+        As in :func:`dbn.audio.pooling.pool`.
 
     Yields
     ------
     ndarray of float32 [shape=(m, frame_length // 2 + 1)]
-        The next m frames; fewer than 512 only at the end.
+        The next m frames; fewer than 512 only at the end. Pooled ones may be twice as wide.
 
     Raises
     ------
     AudioError
         See :func:`stream_signal`.
     """
+    blocks = _magnitude_blocks(path, sample_rate, frame_length, hop_length, window, seconds)
+    return (pool(magnitudes, pooling) for magnitudes in blocks)
+
+
+def _magnitude_blocks(path, sample_rate, frame_length, hop_length, window, seconds):
     block_length = (BLOCK_FRAMES - 1) * hop_length + frame_length
     pending, skip = np.empty(0, dtype=np.float32), 0
     for block in stream_signal(path, sample_rate, frame_length, seconds):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dbn.audio.pooling import frame_rate, pooled_frames
 from dbn.audio.streaming import stream_magnitudes
 from dbn.cli.feature_file import feature_file
 from dbn.cli.inputs import open_inputs, open_model, open_tagger
@@ -131,10 +132,10 @@ def run_plot(options):
         return np.hstack([*model.activations(frames), model.predict_proba(frames)])
 
     def plot(source, progress):
-        frame_rate = _frame_rate(model)
-        group = max(1, int(progress.length(source) * frame_rate / _PLOT_COLUMNS))  # frames averaged
-        seconds = group / frame_rate
-        statistics = WindowStatistics(frame_rate, seconds, seconds)
+        rate = frame_rate(model.frame_settings)
+        group = max(1, int(progress.length(source) * rate / _PLOT_COLUMNS))  # frames averaged
+        seconds = group / rate
+        statistics = WindowStatistics(rate, seconds, seconds)
         rows = np.concatenate(list(_windows(statistics, _outputs(model, source, progress, everything))))
         means = rows[:, :rows.shape[1] // 2]
         with disk_errors(output):
@@ -174,16 +175,16 @@ def _outputs(model, source, progress, compute):
             raise AudioError(source.name, "its samples are too large: they overflow in the network; scale them to "
                                           "between -1 and 1")
         yield rows
-        progress.advance(len(rows) / _frame_rate(model))
+        progress.advance(len(rows) / frame_rate(model.frame_settings))
 
 
 def _timed_rows(model, blocks, options):
     """Pairs (times in seconds, rows) of frames, or of windows where they are asked for."""
-    hop = 1 / _frame_rate(model)
+    hop = 1 / frame_rate(model.frame_settings)
     statistics = None
     if options.window is not None:
         window_hop = options.window / 2 if options.hop is None else options.hop
-        statistics = WindowStatistics(_frame_rate(model), options.window, window_hop)
+        statistics = WindowStatistics(frame_rate(model.frame_settings), options.window, window_hop)
         hop *= statistics.step
         blocks = _windows(statistics, blocks)
     n = 0
@@ -200,15 +201,11 @@ def _windows(statistics, blocks):
         yield short
 
 
-def _frame_rate(model):
-    """Frames a second."""
-    return model.frame_settings["sample_rate"] / model.frame_settings["hop_length"]
-
-
 def _seconds(model, n_frames):
     """From the first frame's start to the last one's end."""
     settings = model.frame_settings
-    return ((n_frames - 1) * settings["hop_length"] + settings["frame_length"]) / settings["sample_rate"]
+    last = n_frames * pooled_frames(settings.get("pooling")) - 1
+    return (last * settings["hop_length"] + settings["frame_length"]) / settings["sample_rate"]
 
 
 def _chosen_layers(text, n_layers):

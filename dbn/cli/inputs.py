@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from dbn.audio.extraction import checked_settings
+from dbn.audio.extraction import checked_settings, n_columns
 from dbn.datasets.folder import READABLE, UNREADABLE
 from dbn.errors import AudioError, DBNError, ModelFileError
 from dbn.trained import model as model_io
@@ -67,7 +67,7 @@ def _check_frames(model, path):
         settings = checked_settings(**model.frame_settings)
     except (TypeError, DBNError) as error:
         raise ModelFileError(f"{path}: damaged: its frame settings cannot be used ({error})") from None
-    n_bins, n_inputs = settings["frame_length"] // 2 + 1, model.scaling.n_features
+    n_bins, n_inputs = n_columns(settings), model.scaling.n_features
     if n_bins != n_inputs:
         raise ModelFileError(f"{path}: its frames have {n_bins} values and its network takes {n_inputs}; it was not "
                              "trained on frames of audio")

@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dbn.audio.pooling import frame_rate
 from dbn.errors import DBNError, ModelFileError
 from dbn.features.aggregate import aggregate
 from dbn.trained.model import Model, model_arrays, open_archive, read_array, read_json, read_model, write_arrays
@@ -111,7 +112,7 @@ class Tagger:
     @property
     def frame_rate(self):
         """Frames a second."""
-        return self.model.frame_settings["sample_rate"] / self.model.frame_settings["hop_length"]
+        return frame_rate(self.model.frame_settings)
 
     @property
     def synthetic(self):

@@ -7,6 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio import load_audio
+from dbn.audio.pooling import pool, pooled_frames
 from dbn.errors import DatasetError, DBNError
 from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, write_rows
@@ -41,18 +42,23 @@ def mfcc_choices(options):
 
 
 def mfcc_settings(profile):
-    """The arguments of :func:`dbn.features.mfcc.mfcc` in a profile, and whether ``deltas`` stand beside: a dict."""
-    return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
-            "hop_length": profile.hop_length, "window": profile.mfcc_window, "n_mels": profile.n_mels,
-            "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc, "deltas": profile.mfcc_deltas}
+    """The arguments of :func:`mfcc_features` in a profile: those of :func:`dbn.features.mfcc.mfcc` and two more."""
+    settings = {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
+                "hop_length": profile.hop_length, "window": profile.mfcc_window, "n_mels": profile.n_mels,
+                "f_min": profile.f_min, "f_max": profile.f_max, "n_mfcc": profile.n_mfcc, "deltas": profile.mfcc_deltas}
+    n_pooled = pooled_frames(profile.pooling)
+    return settings if n_pooled == 1 else settings | {"pooling": f"mean-{n_pooled}"}
 
 
 def mfcc_features(signal, settings):
-    """MFCCs of a signal, with their deltas at their right if the :func:`mfcc_settings` want them; float32 [n, d]."""
+    """MFCCs of a signal, with their deltas at their right if the :func:`mfcc_settings` want them; float32 [n, d].
+
+    Where the network's frames are pooled, so are these, to their means.
+    """
     settings = dict(settings)
-    with_deltas = settings.pop("deltas")
+    with_deltas, pooling = settings.pop("deltas"), settings.pop("pooling", None)
     rows = mfcc(signal, **settings)
-    return np.hstack([rows, deltas(rows)]) if with_deltas else rows
+    return pool(np.hstack([rows, deltas(rows)]) if with_deltas else rows, pooling)
 
 
 def mfcc_rows(corpora, profile):

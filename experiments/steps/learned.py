@@ -4,6 +4,8 @@ import numpy as np
 from matplotlib.colors import CenteredNorm, Normalize, PowerNorm
 from matplotlib.ticker import MaxNLocator
 
+from dbn.audio.pooling import frame_rate
+
 DPI = 80  # of the pictures: they are mostly noise, which makes large files
 
 
@@ -60,7 +62,7 @@ def draw_activations(model, frames, title):
     title : str
         Which song.
     """
-    seconds = len(frames) * model.frame_settings["hop_length"] / model.frame_settings["sample_rate"]
+    seconds = len(frames) / frame_rate(model.frame_settings)
     layers = model.activations(frames)
     figure, [top, *middle, bottom] = _rows(len(layers) + 2, 1.6)
     _image(top, model.predict_proba(frames).T, [0, seconds, len(model.classes), 0], "viridis", Normalize(0, 1))

@@ -81,7 +81,7 @@ class Corpora:
         """What the frames depend on beside the audio: a dict."""
         profile = self.profile
         return {"sample_rate": profile.sample_rate, "frame_length": profile.frame_length,
-                "hop_length": profile.hop_length, "window": profile.window}
+                "hop_length": profile.hop_length, "window": profile.window, "pooling": profile.pooling}
 
     @cached_property
     def store(self):

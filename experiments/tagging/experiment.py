@@ -101,7 +101,7 @@ def run_experiment(options):
     corpora = Corpora(options)
     path, model = find_network(options, corpora)
     # every row's frames are those that the network was trained on
-    options.profile = replace(options.profile, **model.frame_settings)
+    options.profile = replace(options.profile, **{"pooling": None} | model.frame_settings)
     folder = options.out / "tagging"
     folder.mkdir(parents=True, exist_ok=True)
     with corpora.timed("tagged"):

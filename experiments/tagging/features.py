@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
-from dbn.audio import dft_magnitudes, load_audio
+from dbn.audio import dft_magnitudes, frame_rate, load_audio, pool
 from dbn.datasets.majorminer import TagCorpus
 from dbn.errors import AudioError, DBNError
 from dbn.features.aggregate import aggregate
@@ -119,10 +119,10 @@ def features_of(file, model, profile):
         A file that cannot be used.
     """
     signal = load_audio(file, profile.sample_rate, profile.frame_length)
-    frames = dft_magnitudes(signal, profile.frame_length, profile.hop_length, profile.window)
+    frames = pool(dft_magnitudes(signal, profile.frame_length, profile.hop_length, profile.window), profile.pooling)
 
     def windows(x):
-        return aggregate(x, profile.sample_rate / profile.hop_length, profile.window_seconds, profile.window_hop)
+        return aggregate(x, frame_rate(model.frame_settings), profile.window_seconds, profile.window_hop)
 
     settings = mim_settings(profile)
     timbral, temporal = (half(signal, profile.sample_rate, settings)[None]

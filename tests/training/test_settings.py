@@ -17,8 +17,8 @@ from small_network import run_in
     ("finetune_epochs", 2.5), ("k", 0), ("batch_size", 0), ("batch_size", True), ("patience", 0), ("shard_frames", 0),
     ("seed", -1), ("seed", "0"), ("persistent", 1), ("persistent", "no"), ("persistent", None),
     ("activation", "tanh"), ("dropout", 1), ("dropout", -0.1), ("dropout", np.nan), ("momentum", 1.0),
-    ("momentum", "0"), ("weight_decay", -1e-9), ("weight_decay", np.inf), ("sparsity_cost", None), ("sparsity_target", 1.5),
-    ("activation", "relu"),  # with pre-training, which is the default
+    ("momentum", "0"), ("weight_decay", -1e-9), ("weight_decay", np.inf), ("sparsity_cost", None),
+    ("sparsity_target", 1.5), ("activation", "relu"),  # with pre-training, which is the default
 ])
 def test_settings_that_cannot_be_meant(name, value):
     with pytest.raises(TrainingError, match=name):
