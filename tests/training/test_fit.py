@@ -1,4 +1,4 @@
-"""What the network says of songs: the class whose probability is the highest on average over all their frames (§4.1)."""
+"""What the network says of songs: the class that is the most probable on average over all their frames (§4.1)."""
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
@@ -13,7 +13,7 @@ N_INS, N_CLASSES, LENGTHS = 4, 3, np.arange(1, 201)
 
 @pytest.fixture(scope="module")
 def songs():
-    """200 songs of frames that look like each class in turn, so that a few of them decide; and the network's outputs."""
+    """200 songs of frames of no class, so that a few of them decide; and the network's outputs."""
     rng = np.random.default_rng(0)
     frames = rng.random((LENGTHS.sum(), N_INS)).astype(np.float32)
     W, V = (rng.normal(scale=3, size=shape).astype(np.float32) for shape in ((N_INS, 5), (5, N_CLASSES)))
