@@ -4,6 +4,8 @@
 #   make test        set up, then flake8 and the tests
 # and a third one runs the notebooks in place, on what the first has made:
 #   make notebooks
+# The questions that the paper leaves open, each by trainings of its own, then the report again:
+#   make questions
 # Speed and memory of every part, against their targets, in half an hour; PyTorch is compared where installed:
 #   make bench
 #
@@ -35,6 +37,7 @@ OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOB
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 # in the order in which each uses what the one before has made
 TAGGING     := table4 figure3
+QUESTIONS   := pca pooling subsets minibatch pretraining later
 EXPERIMENTS := sweep table1 table2 table3 figure1 figure2 $(TAGGING) report
 # what `reproduce` leaves out: only the synthetic corpus has both genres and tags
 LEFT_OUT     = $(if $(filter synthetic,$(DATASET)),,$(TAGGING)) $(if $(filter yes,$(SWEEP)),,sweep)
@@ -44,7 +47,8 @@ TIME_demo   := 15 to 35 minutes on two cores
 TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),\
                longer than the synthetic corpus: the search says how long)
 
-.PHONY: help setup reproduce announce notebooks test lint constraints model splits bench clean $(EXPERIMENTS)
+.PHONY: help setup reproduce announce questions notebooks test lint constraints model splits bench clean \
+        $(EXPERIMENTS) $(QUESTIONS)
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -87,6 +91,11 @@ announce:
 
 $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
+
+questions: $(QUESTIONS) report
+
+$(QUESTIONS): setup
+	$(BIN)/python -m experiments.questions.$@ $(OPTIONS)
 
 notebooks: $(BIN)/.dbn-test
 	DBN_PROFILE=$(PROFILE) $(if $(OUT),DBN_OUT="$(abspath $(OUT))") $(BIN)/jupyter execute --inplace notebooks/*.ipynb

@@ -80,6 +80,11 @@ class Profile:
     # --- the split (§4.1): 50 / 20 / 30 % of the songs; not stated whether by class ---
     split: str = "class"
 
+    # --- what the network learns from: less than all of it, as §5.3 and §6 ask; see experiments/questions/ ---
+    train_songs: float = 1.0      # share of each class's training songs that have labels
+    train_share: float = 1.0      # share of all training frames, drawn at random from these songs
+    pretrain_songs: str = "labelled"  # or "all": whether pre-training and scaling see the other training songs too
+
     # --- the rival features, MFCCs (§5.1 gives no details): the frames of the DFT under a Hann window ---
     mfcc_window: str = "hann"
     n_mels: int = 40
@@ -122,6 +127,9 @@ class Profile:
     figure2_perplexity: float = 30.0      # about how many neighbours t-SNE keeps near a point
     figure2_neighbours: int = 10          # nearest ones whose genre is compared
 
+    # --- the questions (experiments/questions/) ---
+    question_rows: int | None = None      # the most rows of a table, evenly chosen; None is all
+
     # --- the network and its training (§3, §4.1, Table 1) ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
@@ -138,7 +146,7 @@ PROFILES = {
     # A few seconds of training on 60 clips of 6 s.
     "smoke": Profile(
         clips_per_genre=6, clip_seconds=6.0, svm_frames=500, frame_gamma=(0.3, 1.0), window_C=(1.0, 10.0),
-        figure2_frames=200, n_tagged_clips=120, tag_C=(1.0,), tag_gamma=(1.0,),
+        figure2_frames=200, n_tagged_clips=120, tag_C=(1.0,), tag_gamma=(1.0,), question_rows=3,
         sweep_points=5, sweep_frames=1000, sweep_valid_frames=500, sweep_halving=3,
         training=TrainingSettings(pretrain_epochs=1, finetune_epochs=5, shard_frames=100_000)),
 

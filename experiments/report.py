@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
-from experiments.page.content import COLUMNS, DATASETS, IN_WORDS, RANGES, RESULTS, SHARES, STEPS, Result, deviations
+from experiments.page.content import (COLUMNS, DATASETS, IN_WORDS, QUESTIONS, RANGES, RESULTS, SHARES, STEPS, Result,
+                                      deviations)
 from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
 from experiments.page.results import ORDER, load_results
 from experiments.steps.judging import judged_text, p_values_text
@@ -51,6 +52,7 @@ def write_report(out, argv):
     datasets = {result.get("dataset") for result in results.values()}
     entries = [*(entry for entry in RESULTS if entry.name in results
                  or _has_script(entry.name) and not datasets.isdisjoint(entry.datasets)),
+               *(entry for entry in QUESTIONS if entry.name in results),
                *(_unlisted(name, out) for name in results if name not in ORDER)]
     labels = {entry.name: entry.label for entry in entries}
     results = {labels[name]: result for name, result in results.items()}
@@ -218,6 +220,7 @@ def result_section(entry, result, out, results):
             is_tested = any("p_vs_mfcc" in row for row in result["rows"])
             yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
                           class_="soft")
+        yield from (element("p", text) for text in result.get("answers", []))
         missing = [name for name, _ in entry.pictures if not (out / name).exists()]
         for name, text in entry.pictures:
             if name not in missing:

@@ -35,7 +35,7 @@ def frame_examples(run, features):
     experiments.steps.comparison.Examples
     """
     classes = np.array(run.corpora.corpus.classes)
-    train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))
+    train, valid, test = map(features.songs, (run.labelled_songs, run.split.valid, run.split.test))
     rows = np.concatenate([np.arange(song.start, song.stop) for song in train])
     labels = np.concatenate([np.full(song.stop - song.start, song.label) for song in train])
     drawn = np.random.default_rng([run.seed, FRAME_DRAW]).permutation(len(rows))[:run.profile.svm_frames]

@@ -39,7 +39,7 @@ def window_examples(run, features):
         return {name: aggregate(x, rate, profile.window_seconds, profile.window_hop)
                 for name, x in features.at(slice(song.start, song.stop)).items()}
 
-    train, valid, test = (features.songs(getattr(run.split, part)) for part in ("train", "valid", "test"))
+    train, valid, test = map(features.songs, (run.labelled_songs, run.split.valid, run.split.test))
     of_song = {song.name: windows(song)
                for song in progress_bar("windows", [*train, *valid, *test], unit=" songs")}
     names = features.names

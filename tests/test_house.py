@@ -157,7 +157,7 @@ def test_scripts_that_are_not_installed_say_where_they_are(installed):
 def test_the_names_of_all_scripts_are_known_to_the_installed_package():
     from dbn.cli.no_experiments import SCRIPTS
     there = {path.stem for path in (REPOSITORY / "experiments").glob("*.py")} - {"__init__", "paper", "profiles"}
-    assert {name.rpartition(".")[2] for name in SCRIPTS} == there | {"bench"}
+    assert {name.rpartition(".")[2] for name in SCRIPTS} == there | {"bench", "questions"}
 
 
 def test_somebody_else_s_experiments_are_found_beside_the_installed_package(installed):

@@ -295,6 +295,26 @@ class FrameSet:
             raise DatasetError(f"frames must be [n, n_features] and labels [n], not {np.shape(x)} and {np.shape(y)}")
         return cls(x, [(start, min(start + segment_length, len(x))) for start in range(0, len(x), segment_length)], y)
 
+    def subset(self, frames):
+        """Some of the frames, in the order of the songs.
+
+        Parameters
+        ----------
+        frames : int array [m]
+            Their numbers, ascending, none of them twice.
+
+        Returns
+        -------
+        FrameSet
+            Songs of which no frame is left are in it with none.
+        """
+        other = copy(self)
+        other._row_of_frame = self._row_of_frame[frames]
+        other._bounds = np.searchsorted(frames, self._bounds)
+        other.labels = None if self.labels is None else self.labels[frames]
+        other.n_frames = len(frames)
+        return other
+
     def with_scaling(self, scaling):
         """The same frames, scaled otherwise."""
         other = copy(self)

@@ -14,12 +14,13 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
+from dbn.system.memory import forget_peak, peak_bytes
 from dbn.trained.model import Model
 from dbn.training.loops import build_dbn, finetune, pretrain, train
 from dbn.training.state import RunState
 
 
-def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
+def fit_model(store, split, scaling_kind, settings, directory, data_key, about, train_set=None, pretrain_set=None):
     """Fit the scaling to the training frames, train the network, and put both into a model.
 
     Parameters
@@ -38,6 +39,10 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
         Names the data; a checkpoint of other data is refused.
     about : dict
         What the model's ``about`` says of its data, beside the training.
+    train_set : dbn.audio.frames.FrameSet, optional
+        Unscaled frames to learn from instead of all of ``split.train``.
+    pretrain_set : dbn.audio.frames.FrameSet, optional
+        Unscaled frames, of which no label is looked at, to fit the scaling to and to pre-train on instead of those.
 
     Returns
     -------
@@ -49,16 +54,19 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about):
     DBNError
         See :func:`dbn.training.loops.train` and :meth:`dbn.audio.frames.FrameSet.from_store`.
     """
+    forget_peak()
     started = time.monotonic()
-    scaling = Scaling(scaling_kind).fit(x for x, _ in FrameSet.from_store(store, split.train).blocks())
+    train_set = FrameSet.from_store(store, split.train) if train_set is None else train_set
+    scaling = Scaling(scaling_kind).fit(x for x, _ in (pretrain_set or train_set).blocks())
     scaling_seconds = time.monotonic() - started
-    train_set, valid_set = (FrameSet.from_store(store, part, scaling) for part in (split.train, split.valid))
-    result = train(train_set, valid_set, len(store.classes), settings, directory=directory, data_key=data_key)
+    train_set, valid_set = train_set.with_scaling(scaling), FrameSet.from_store(store, split.valid, scaling)
+    result = train(train_set, valid_set, len(store.classes), settings, directory=directory, data_key=data_key,
+                   pretrain_set=pretrain_set and pretrain_set.with_scaling(scaling))
     about = about | {"settings": asdict(settings), "best_epoch": result.best_epoch, "best_error": result.best_error,
                      "stopped": result.stopped, "versions": result.versions, "versions_of_frames": store.versions,
                      "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames},
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
-                                 "finetune": result.seconds("finetune")}}
+                                 "finetune": result.seconds("finetune")}, "peak_bytes": peak_bytes()}
     return Model.from_dbn(result.dbn, scaling, store.classes, store.settings, result.history, about)
 
 

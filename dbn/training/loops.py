@@ -69,7 +69,7 @@ def build_dbn(settings, n_ins, n_outs, dtype="float32"):
 
 
 def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=None, data_key="", progress=True,
-          max_epoch=None):
+          max_epoch=None, pretrain_set=None):
     """Pre-train and fine-tune a network.
 
     Parameters
@@ -89,6 +89,8 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         Whether to show progress bars where standard error is a terminal.
     max_epoch : int, optional
         Pause after this epoch of fine-tuning. The same call with a later one goes on, as if there had been no pause.
+    pretrain_set : dbn.audio.frames.FrameSet, optional
+        Scaled frames to pre-train on instead of the training frames; it needs no labels.
 
     Returns
     -------
@@ -104,13 +106,14 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     _check_sets(train_set, valid_set, n_outs)
     dbn = build_dbn(settings, train_set.n_features, n_outs)
     with run_folder(directory) as folder, one_blas_thread:
-        state = RunState(directory, None if directory is None else fingerprint(
-            settings, train_set, valid_set, n_outs, data_key))
+        sets = [train_set, valid_set] if pretrain_set is None else [train_set, valid_set, pretrain_set]
+        state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
         if state.values:
             dbn.set_values(state.values)
-        train_set, valid_set = (_stored(frames, folder / name, settings) for frames, name in
-                                ((train_set, "training-inputs.npy"), (valid_set, "validation-inputs.npy")))
-        pretrain(dbn, train_set, settings, state, folder, progress, valid_set)
+        train_set, valid_set, *others = (
+            _stored(frames, folder / f"{name}-inputs.npy", settings)
+            for frames, name in zip(sets, ("training", "validation", "pretraining")))
+        pretrain(dbn, *others or [train_set], settings, state, folder, progress, valid_set)
         stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
     dbn.set_values(state.best_values)
     numbers = state.numbers

@@ -19,8 +19,7 @@ SECONDS_BETWEEN_SAVES = 5.0
 SAMPLED_FRAMES = 4096  # of a set, for the fingerprint: to read all of 645,000 would take seconds
 
 # what lies in a run's folder only while it runs; the second half is what a killed one was about to write
-WORK_FILES = ("training-inputs.npy", "validation-inputs.npy", "hidden-means-*.npy",
-              ".training-inputs-*.npy", ".validation-inputs-*.npy", ".hidden-means-*.npy", ".checkpoint-*.npz",
+WORK_FILES = ("*-inputs.npy", "hidden-means-*.npy", ".*-inputs-*.npy", ".hidden-means-*.npy", ".checkpoint-*.npz",
               ".history-*.jsonl")
 
 
@@ -60,24 +59,24 @@ def _remove_work_files(folder):
             path.unlink(missing_ok=True)
 
 
-def fingerprint(settings, train_set, valid_set, n_outs, data_key):
-    """Names a run: its settings, and the data by all labels and evenly spaced frames of both sets; str.
+def fingerprint(settings, sets, n_outs, data_key):
+    """Names a run: its settings, and the data by all labels and evenly spaced frames of each set; str.
 
     Parameters
     ----------
     settings : dbn.training.settings.TrainingSettings
-    train_set, valid_set : dbn.audio.frames.FrameSet
-        With labels.
+    sets : list of dbn.audio.frames.FrameSet
+        For training, validation and, where it is another one, pre-training.
     n_outs : int
         Number of classes.
     data_key : str
         What else the caller knows of the data.
     """
     digest = hashlib.sha256(json.dumps([asdict(settings), n_outs, data_key]).encode())
-    for frames in (train_set, valid_set):
+    for frames in sets:
         n_sampled = min(frames.n_frames, SAMPLED_FRAMES)
         digest.update(f"{frames.n_frames} {frames.n_features} ".encode())
-        digest.update(frames.labels.tobytes())
+        digest.update(b"" if frames.labels is None else frames.labels.tobytes())
         digest.update(frames.read(np.arange(n_sampled) * frames.n_frames // n_sampled).tobytes())
     return digest.hexdigest()
 

@@ -83,6 +83,22 @@ RESULTS = (
            f"{MAJORMINER_AUTHORS:.1%} on 25 tags of their own choice.", (), _TAGGED),
 )
 
+_AGAINST_COST = "Song accuracy of each system under Table 3's SVM and of the network alone, with its interval and cost."
+
+# shown where they were asked; the names are those of experiments/questions/
+QUESTIONS = tuple(
+    Result(name, f"Question, {title}", section,
+           "The paper's system in the first row, then variants of it: each row's difference from the first, on the "
+           "same songs, p corrected by Holm for the number of rows, and what one training takes.",
+           ((f"{name}.png", _AGAINST_COST),))
+    for name, title, section in (
+        ("pca", "principal components: instead of all bins of the DFT?", "§5.3"),
+        ("pooling", "pooling: the DFTs over small windows?", "§5.3"),
+        ("subsets", "subsets: a random part of the frames?", "§5.3"),
+        ("minibatch", "minibatches: larger ones?", "§5.3"),
+        ("pretraining", "pre-training: does it help, and do unlabelled songs?", "§3, §6"),
+        ("later", "later ideas: what would they have brought?", "after the paper")))
+
 DATASETS = {"synthetic": "the embedded synthetic corpus: ten genres rendered from seeds, no music",
             "gtzan": "GTZAN (Tzanetakis), the paper's data set",
             "folder": "a folder with one sub-folder a class; not the paper's data set",
@@ -93,7 +109,13 @@ SPLITS = {"class": "50/20/30 % of each class, drawn with the seed",
           "sturm": "Sturm's, filtered of repeated artists, copies and damaged clips"}
 
 COLUMNS = {"n_test": "decisions", "n_songs": "songs", "p_vs_mfcc": "p against MFCCs", "p_vs_mfcc_holm": "Holm",
-           "p_resampled_t": "resampled t", "gamma": "γ", "accuracies": "of each seed",
+           "p_resampled_t": "resampled t", "minus": "minus the first", "minus_ci95": "its 95 % interval",
+           "p_holm": "Holm", "network_accuracy": "the network alone", "network_ci95": "its 95 % interval",
+           "network_minus": "minus the first", "network_minus_ci95": "its 95 % interval", "network_p": "p",
+           "network_p_holm": "Holm", "network_p_resampled_t": "resampled t", "valid_error": "validation frame error",
+           "epoch_seconds": "seconds an epoch", "best_seconds": "seconds until the best epoch",
+           "training_bytes": "bytes of the training frames", "peak_bytes": "most bytes in memory",
+           "gamma": "γ", "accuracies": "of each seed",
            "neighbour_share_space": "neighbours, original space", "neighbour_share_plane": "neighbours, plane",
            "other_songs_share_space": "in other songs, original space",
            "other_songs_share_plane": "in other songs, plane",
@@ -105,7 +127,8 @@ COLUMNS = {"n_test": "decisions", "n_songs": "songs", "p_vs_mfcc": "p against MF
            "recall": "Share of each class's songs that were labelled right (recall)"}
 SHARES = {"accuracies", "neighbour_share_space", "neighbour_share_plane", "other_songs_share_space",
           "other_songs_share_plane", "standard_error", "paper_standard_error", "difference_vs_mim", "difference_ci95",
-          "DBN", "MIM"}
+          "DBN", "MIM", "minus", "minus_ci95", "network_accuracy", "network_ci95", "network_minus",
+          "network_minus_ci95", "valid_error"}
 IN_WORDS = {"ci95_method", "p_vs_mfcc_method", "difference_ci95_method"}  # a sentence at the table says it
 RANGES = {"C", "gamma"}  # one value a seed
 STEPS = {"sweep": "search", "corpus": "making the corpus", "frames": "DFTs of all frames",

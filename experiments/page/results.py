@@ -2,10 +2,10 @@
 import json
 
 from dbn.errors import DBNError
-from experiments.page.content import RESULTS
+from experiments.page.content import QUESTIONS, RESULTS
 from experiments.steps.options import command
 
-ORDER = [entry.name for entry in RESULTS]
+ORDER = [entry.name for entry in RESULTS + QUESTIONS]
 
 
 def load_results(out):

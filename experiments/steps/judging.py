@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dbn.evaluation.stats import (accuracy_interval, corrected_resampled_t, holm, mcnemar_exact, sign_flip_test,
-                                  sums_by_group, wilson_interval)
+from dbn.evaluation.stats import (accuracy_interval, bootstrap_interval, corrected_resampled_t, holm, mcnemar_exact,
+                                  sign_flip_test, sums_by_group, wilson_interval)
 
 
 @dataclass(frozen=True)
@@ -97,18 +97,43 @@ class Judge:
         dict
             ``p_vs_mfcc``, ``p_vs_mfcc_method``; ``p_resampled_t``, None on one split or where it has no value.
         """
-        ours, theirs = np.concatenate(correct), np.concatenate(mfcc_correct)
-        if not self.is_repeated:
-            return {"p_vs_mfcc": mcnemar_exact(ours, theirs), "p_vs_mfcc_method": "McNemar, exact",
-                    "p_resampled_t": None}
-        differences = sums_by_group(self.groups, ours.astype(int) - theirs)
-        return {"p_vs_mfcc": sign_flip_test(differences), "p_vs_mfcc_method": f"sign flips over {self.unit}",
-                "p_resampled_t": self._resampled_t(correct, mfcc_correct)}
+        p, method, resampled_t = self.paired_test(correct, mfcc_correct)
+        return {"p_vs_mfcc": p, "p_vs_mfcc_method": method, "p_resampled_t": resampled_t}
 
-    def _resampled_t(self, correct, mfcc_correct):
+    def paired_test(self, correct, others):
+        """How likely so large a difference on the same songs is by chance.
+
+        Returns
+        -------
+        p : float
+        method : str
+        resampled_t : float or None
+            None on one split or where it has no value.
+        """
+        ours, theirs = np.concatenate(correct), np.concatenate(others)
+        if not self.is_repeated:
+            return mcnemar_exact(ours, theirs), "McNemar, exact", None
+        differences = sums_by_group(self.groups, ours.astype(int) - theirs)
+        return sign_flip_test(differences), f"sign flips over {self.unit}", self._resampled_t(correct, others)
+
+    def difference(self, correct, others):
+        """Accuracy minus that of others on the same songs, and its 95 % interval.
+
+        Returns
+        -------
+        float
+        (low, high) or None
+            By :func:`dbn.evaluation.stats.bootstrap_interval` over the songs, or the artists.
+        """
+        ours, theirs = np.concatenate(correct), np.concatenate(others)
+        differences = sums_by_group(self.groups, ours.astype(int) - theirs)
+        interval = bootstrap_interval(differences, sums_by_group(self.groups, np.ones(len(ours), dtype=bool)))
+        return float(ours.mean() - theirs.mean()), interval
+
+    def _resampled_t(self, correct, others):
         if self.has_one_split:  # the test is for splits drawn at random
             return None
-        differences = [np.mean(ours) - np.mean(theirs) for ours, theirs in zip(correct, mfcc_correct)]
+        differences = [np.mean(ours) - np.mean(theirs) for ours, theirs in zip(correct, others)]
         return corrected_resampled_t(differences, np.mean([split.n_train for split in self.splits]),
                                      np.mean([len(split.test) for split in self.splits]))
 

@@ -6,6 +6,7 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
+from dbn.audio.pooling import pooled_frames
 from dbn.audio.scaling import Scaling
 from dbn.cli.options import add_options, checked_jobs
 from dbn.errors import DBNError
@@ -128,10 +129,22 @@ def _check(options):
     if options.profile.split == "sturm" and options.dataset != "gtzan":
         raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
-    Scaling(options.profile.scaling)
+    _check_profile(options.profile)
     for name, least in (("repeats", 1), ("seed", 0)):
         if getattr(options, name) < least:
             raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
+
+
+def _check_profile(profile):
+    Scaling(profile.scaling)
+    pooled_frames(profile.pooling)
+    for name in ("train_songs", "train_share"):
+        if not 0 < getattr(profile, name) <= 1:
+            raise DBNError(f"--{name.replace('_', '-')} is {getattr(profile, name)}: give a share above 0, at most 1")
+    if profile.pretrain_songs not in ("labelled", "all"):
+        raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give labelled or all")
+    if profile.question_rows is not None and profile.question_rows < 2:
+        raise DBNError(f"--question-rows is {profile.question_rows}: give 2 or more, or none for all")
 
 
 def run_script(main, argv=None):

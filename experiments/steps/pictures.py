@@ -49,6 +49,34 @@ def confusion_matrix(path, true, predicted, classes, title):
     save(figure, path)
 
 
+def accuracy_against_cost(path, rows, title):
+    """Both accuracies of a question's systems against the seconds until their best epoch.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Without suffix; a PNG is written.
+    rows : list of dict
+        See :mod:`experiments.steps.question`; the first is drawn in black, with its accuracy as a line.
+    title : str
+        What the picture shows.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(11, 2.2 + 0.24 * len(rows)), sharey=True, layout="constrained")
+    places = np.arange(len(rows))[::-1]
+    for axes, of, name in zip(panels, ("", "network_"), ("All Layers, Table 3's SVM", "the network alone")):
+        for place, row in zip(places, rows):
+            accuracy, bounds = row[f"{of}accuracy"], row[f"{of}ci95"] or [row[f"{of}accuracy"]] * 2
+            axes.plot(bounds, [place, place], color="0.75", linewidth=4, solid_capstyle="butt", zorder=1)
+            colour = "black" if row is rows[0] else "tab:blue"
+            axes.scatter(accuracy, place, s=30, color=colour, zorder=2)
+        axes.axvline(rows[0][f"{of}accuracy"], color="black", linewidth=0.8, linestyle=":")
+        axes.set(title=name, xlabel="song accuracy, 95 % interval")
+    labels = [f"{row['name']}  ({row['best_seconds']:.3g} s)" for row in rows]
+    panels[0].set_yticks(places, labels, fontsize=8)
+    figure.suptitle(f"{title}\nin brackets: seconds of training until the best epoch", fontsize=10)
+    save(figure, path)
+
+
 def learning_curves(path, history, title):
     """Pre-training's cost of each layer (CD's reconstruction, PCD's pseudo-likelihood); fine-tuning's cost and error.
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio.frames import FrameSet, FrameStore
@@ -26,6 +27,9 @@ from dbn.training.fit import fit_model, label_songs
 from experiments.steps import winner
 from experiments.steps.options import STOPPED, search_command
 from experiments.steps.provenance import network_parts
+
+
+SONG_DRAW, TRAINING_FRAME_DRAW = 101, 102  # mark the seeds of these draws, apart from those of the training
 
 
 class Corpora:
@@ -201,13 +205,39 @@ class Run:
         return FrameSet.from_store(self.corpora.store, getattr(self.split, part), scaling)
 
     @cached_property
+    def labelled_songs(self):
+        """Names of the training songs whose labels are used, a share of each class's, at least one.
+
+        The songs of a share are among those of a larger one.
+        """
+        share, names = self.profile.train_songs, self.split.train
+        labels = {track.name: track.label for track in self.corpora.corpus.tracks}
+        order = np.random.default_rng([self.seed, SONG_DRAW]).permutation(len(names))
+        chosen = set()
+        for label in self.corpora.corpus.classes:
+            of_class = [names[i] for i in order if labels[names[i]] == label]
+            chosen.update(of_class[:max(1, round(share * len(of_class)))])
+        return [name for name in names if name in chosen]
+
+    def labelled_frames(self):
+        """The labelled songs' frames, or as many of them as the profile's ``train_share`` says: a FrameSet."""
+        frames = FrameSet.from_store(self.corpora.store, self.labelled_songs)
+        wanted = round(self.profile.train_share * self.songs("train").n_frames)
+        if wanted >= frames.n_frames:
+            return frames
+        drawn = np.random.default_rng([self.seed, TRAINING_FRAME_DRAW]).permutation(frames.n_frames)[:max(1, wanted)]
+        return frames.subset(np.sort(drawn))
+
+    @cached_property
     def network_folder(self):
         """Where this network is kept; the name covers the frames, the split and every option of the training."""
         options = self.corpora.options
         if options.winner:
             winner.check_frames(options.out, search_command(options), self.corpora.store.key)
         split = [getattr(self.split, part) for part in ("train", "valid")]
-        depends_on = [self.corpora.store.key, split, self.profile.scaling, asdict(self.settings)]
+        profile = self.profile
+        depends_on = [self.corpora.store.key, split, profile.scaling, asdict(self.settings), profile.train_songs,
+                      profile.train_share, profile.pretrain_songs]
         return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"
 
     @cached_property
@@ -218,8 +248,10 @@ class Run:
             return load_model(path)
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
                  "corpus_key": self.corpora.about["key"], "split": self.profile.split}
+        all_songs = self.songs("train") if self.profile.pretrain_songs == "all" else None
         model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
-                          data_key=self.network_folder.name, about=about)
+                          data_key=self.network_folder.name, about=about, train_set=self.labelled_frames(),
+                          pretrain_set=all_songs)
         save_model(path, model)
         return model
 
@@ -252,12 +284,28 @@ def prepared_runs(options):
     corpora : Corpora
     runs : list of Run
     """
-    corpora = Corpora(options)
-    runs = [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
-    for run in runs:
-        run.split  # a split that cannot be drawn is said before hours of training
-    corpora.store  # made here, with all processes, not by each worker
-    warn(corpora, runs)
+    [(corpora, runs)] = prepared_systems([options])
+    return corpora, runs
+
+
+def prepared_systems(systems):
+    """What :func:`prepared_runs` gives for each of several options that differ in their profiles alone; a list.
+
+    All their networks are trained, `--jobs` of them at a time.
+    """
+    options = systems[0]
+    prepared = [(Corpora(each), []) for each in systems]
+    for corpora, runs in prepared:
+        runs += [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
+        for run in runs:
+            run.split  # a split that cannot be drawn is said before hours of training
+        corpora.store  # made here, with all processes, not by each worker
+    warn(*prepared[0])
+    _train_all([run for _, runs in prepared for run in runs], options.jobs)
+    return prepared
+
+
+def _train_all(runs, jobs):
     if len(runs) == 1 and "ipykernel" not in sys.modules:  # in a notebook Ctrl-C must not end the kernel
         with ended_by_interrupt(STOPPED):
             runs[0].model
@@ -265,9 +313,7 @@ def prepared_runs(options):
         with parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
             # a worker that has grown is replaced before its next seed, which is no cause for alarm
             warnings.filterwarnings("ignore", "A worker stopped")
-            Parallel(n_jobs=min(len(runs), options.jobs))(
-                delayed(_train)(options, run.seed) for run in runs)
-    return corpora, runs
+            Parallel(n_jobs=min(len(runs), jobs))(delayed(_train)(run.corpora.options, run.seed) for run in runs)
 
 
 def _train(options, seed):

@@ -48,7 +48,7 @@ def test_of_many_frames_some_are_looked_at_and_all_labels(monkeypatch):
     monkeypatch.setattr(FrameSet, "read", lambda self, numbers: (n_read.append(len(numbers)), read(self, numbers))[1])
 
     def key(frames):
-        return fingerprint(settings(), frames, valid_set, N_OUTS, "")
+        return fingerprint(settings(), [frames, valid_set], N_OUTS, "")
 
     expected = key(frames)
     assert n_read == [SAMPLED_FRAMES, 60] and key(FrameSet.from_arrays(x.copy(), y)) == expected

@@ -11,7 +11,7 @@ __path__ = extend_path(__path__, __name__)
 
 SCRIPTS = {f"{__name__}.{name}" for name in (
     "sweep", "table1", "table2", "table3", "table4", "figure1", "figure2", "figure3", "report", "bench",
-    "whole_paper")}
+    "whole_paper", "questions")}
 
 
 class _NotHere(MetaPathFinder):

@@ -1,0 +1,229 @@
+"""A question that the paper left open (§5.3, §6): its system beside variants of it, and what each of them costs.
+
+Of every system two accuracies are measured on the same test songs: Table 1's, of the network alone, and Table 3's of
+All Layers, which is about "the quality of the representation". Both are paired with those of the first row, which is
+the system as the profile has it. Costs are those of the network's training, each with one thread.
+"""
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+
+import numpy as np
+
+from dbn.evaluation.svm import select, vote
+from dbn.system.files import atomic_path
+from dbn.system.progress import progress_bar
+from dbn.system.versions import versions
+from experiments.steps import pictures
+from experiments.steps.features import FeatureSets
+from experiments.steps.judging import Judge, interval_text, p_text, with_holm
+from experiments.steps.pipeline import prepared_systems, read_json
+from experiments.steps.reporting import heading, markdown_table, table_result, write_table
+
+ALL_LAYERS = "All Layers"
+NETWORK = "network"
+MEASURES = {ALL_LAYERS: "", NETWORK: "network_"}  # what the keys of a row begin with
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of a question's table.
+
+    Attributes
+    ----------
+    name : str
+    profile, training : dict
+        The fields of :class:`experiments.profiles.Profile`, and of its training, that differ from the first row's.
+    """
+
+    name: str
+    profile: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+
+    def of(self, options):
+        """The options with these changes."""
+        training = replace(options.profile.training, **self.training)
+        return replace_options(options, profile=replace(options.profile, **self.profile, training=training))
+
+
+def replace_options(options, **changes):
+    """A namespace like `options` but for the changes."""
+    return type(options)(**vars(options) | changes)
+
+
+def ask(options, name, question, variants, examples_of, grid):
+    """Train, test and judge the systems of a question; write and print its table, JSON and picture.
+
+    Parameters
+    ----------
+    options : argparse.Namespace
+        See :func:`experiments.steps.options.parse`.
+    name : str
+        Of the script, and of what it writes.
+    question : str
+        In words.
+    variants : list of Variant
+        The rows but for the first, of which :attr:`~experiments.profiles.Profile.question_rows` may leave some out.
+    examples_of : callable
+        Table 3's :func:`experiments.table3.window_examples`.
+    grid : dict
+        Its grid, see :func:`dbn.evaluation.svm.select`.
+    """
+    print(f"{question}\n{options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
+    variants = [Variant("search's winner" if options.winner else "as in the profile"), *variants]
+    if options.profile.question_rows is not None:
+        most = min(len(variants), options.profile.question_rows)
+        variants = [variants[i] for i in np.unique(np.linspace(0, len(variants) - 1, most).round().astype(int))]
+    prepared = prepared_systems([variant.of(options) for variant in variants])
+    runs_of = {variant.name: runs for variant, (_, runs) in zip(variants, prepared)}
+    answers = {row: [_answer(run, row, examples_of, grid, options.jobs) for run in runs]
+               for row, runs in runs_of.items()}
+    corpora, runs = prepared[0]
+    judge = Judge.of_runs(runs)
+    rows = [_row(row, answers, judge) for row in answers]
+    for of_measure in MEASURES.values():
+        rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
+    parts = [part for of_row in answers.values() for answer in of_row for part in answer["parts"]]
+    result = table_result(name, options, corpora, runs, rows, corpora.seconds(), parts)
+    result |= judge.as_json({f"{row}, {measure}": _correct(answers[row], measure)
+                             for row in answers for measure in MEASURES})
+    result |= {"question": question, "answers": [answer_text(rows, measure) for measure in MEASURES],
+               "command": result["command"].replace("experiments.", "experiments.questions.", 1),
+               "variants": [asdict(variant) for variant in variants]}
+    pictures.accuracy_against_cost(options.out / name, rows, question)
+    write_table(options.out, result, _markdown(result))
+
+
+def _answer(run, row, examples_of, grid, jobs):
+    """What one system of one seed says of the test songs, and what its training took; kept on disk.
+
+    Returns
+    -------
+    dict
+        ``correct`` (by measure a list of bool), ``valid_error``, ``costs`` and ``parts``.
+    """
+    depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, run.profile.window_seconds,
+                  run.profile.window_hop]
+    key = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
+    path = run.folder / f"question-{key}.json"
+    answer = read_json(path, None)
+    if answer is not None:
+        return answer
+    features = FeatureSets(run, mfccs={})
+    examples = examples_of(run, features)
+    svm, _ = select(examples.train_x[ALL_LAYERS], examples.train_y, examples.valid_songs[ALL_LAYERS],
+                    examples.valid_labels, grid, jobs=jobs)
+    classes = run.corpora.corpus.classes
+    songs = progress_bar(f"{row}, seed {run.seed}, test songs", examples.test_songs, unit=" songs")
+    of_svm = [str(vote(svm.predict(examples.of_song(song)[ALL_LAYERS]))) == classes[song.label] for song in songs]
+    of_network = run.test_predictions["true"] == run.test_predictions["predicted"]
+    answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network.tolist()},
+              "valid_error": run.model.about["best_error"], "costs": costs(run.model),
+              "parts": [*run.parts, (f"SVMs, seed {run.seed}", versions())]}
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(answer, allow_nan=False))
+    return answer
+
+
+def costs(model):
+    """What the training of a :class:`dbn.trained.model.Model` took.
+
+    Returns
+    -------
+    dict
+        ``epoch_seconds``, the median of fine-tuning, or None without any; ``best_seconds`` of everything until the best
+        epoch; ``training_bytes`` of the scaled training frames; ``peak_bytes`` of the process, or None where it is not
+        known. The first epoch of a kind, which may wait for the compiler, counts as the median of the others.
+    """
+    about = model.about
+    layers = {record["layer"] for record in model.history if record["stage"] == "pretrain"}
+    pretrained = [_without_compiler([record["seconds"] for record in model.history if record.get("layer") == layer])
+                  for layer in layers]
+    tuned = _without_compiler([record["seconds"] for record in model.history if record["stage"] == "finetune"])
+    return {"epoch_seconds": float(np.median(tuned)) if tuned else None,
+            "best_seconds": about["seconds"]["scaling"] + sum(map(sum, [*pretrained, tuned[:about["best_epoch"]]])),
+            "training_bytes": 4 * about["n_frames"]["train"] * model.scaling.n_outputs,
+            "peak_bytes": about["peak_bytes"]}
+
+
+def _without_compiler(seconds):
+    return [float(np.median(seconds[1:])), *seconds[1:]] if seconds[1:] else seconds
+
+
+def _correct(answers, measure):
+    return [np.array(answer["correct"][measure]) for answer in answers]
+
+
+def _row(row, answers, judge):
+    """All of a row but Holm's corrections; its costs are means over the seeds."""
+    first = next(iter(answers))
+    entries = {}
+    for measure, of_measure in MEASURES.items():
+        correct, base = _correct(answers[row], measure), _correct(answers[first], measure)
+        about = judge.row(row, correct)
+        about.pop("paper")
+        if measure == NETWORK:
+            about = {"network_accuracy": about["accuracy"], "network_ci95": about["ci95"]}
+        names = [f"{of_measure}{name}" for name in ("minus", "minus_ci95", "p", "p_resampled_t")]
+        values = [None] * 4
+        if row != first:
+            p, _, resampled_t = judge.paired_test(correct, base)
+            values = [*judge.difference(correct, base), p, resampled_t]
+        entries |= about | dict(zip(names, values))
+    entries["valid_error"] = float(np.mean([answer["valid_error"] for answer in answers[row]]))
+    for name in answers[row][0]["costs"]:
+        of_seeds = [answer["costs"][name] for answer in answers[row]]
+        entries[name] = None if None in of_seeds else float(np.mean(of_seeds))
+    return entries
+
+
+def answer_text(rows, measure):
+    """Two sentences from the numbers: what is better or worse than the first row, and what is no worse but quicker.
+
+    A difference counts whose p, corrected by Holm, is below 0.05.
+    """
+    of = MEASURES[measure]
+    first, *others = rows
+    better, worse = ([row for row in others if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
+                     for sign in (1, -1))
+    unclear = [row for row in others if row not in better and row not in worse]
+    texts = [f"better: {_named(better, of)}" if better else "", f"worse: {_named(worse, of)}" if worse else "",
+             f"no difference seen: {_named(unclear, of)}" if unclear else ""]
+    what = "All Layers under Table 3's SVM" if measure == ALL_LAYERS else "The network alone"
+    text = f"{what}, against “{first['name']}”: {'; '.join(filter(None, texts))}."
+    cheap = [row for row in better + unclear if row["best_seconds"] < first["best_seconds"]]
+    if cheap:
+        cheapest = min(cheap, key=lambda row: row["best_seconds"])
+        text += (f" The quickest that is not seen to be worse is “{cheapest['name']}”, at its best epoch after "
+                 f"{cheapest['best_seconds']:.3g} s for {first['best_seconds']:.3g} s.")
+    return text
+
+
+def _named(rows, of):
+    return ", ".join(f"{row['name']} ({_difference_text(row, of)})" for row in rows)
+
+
+def _difference_text(row, of):
+    if row[f"{of}minus"] is None:
+        return ""
+    bounds = row[f"{of}minus_ci95"]
+    interval = "" if bounds is None else f" [{bounds[0]:+.3f}, {bounds[1]:+.3f}]"
+    return f"{row[f'{of}minus']:+.3f}{interval}"
+
+
+def _markdown(result):
+    header = ["", "All Layers", "minus the first", "Holm", "network", "minus the first", "Holm", "frame error",
+              "s an epoch", "s to the best", "frames, MB", "peak, MB"]
+    rows = [[row["name"], interval_text(row), _difference_text(row, ""), p_text(row["p_holm"]),
+             f"{row['network_accuracy']:.3f}", _difference_text(row, "network_"), p_text(row["network_p_holm"]),
+             f"{row['valid_error']:.3f}", *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
+             *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
+    tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
+             "p is McNemar's exact test")
+    return (f"{heading(result, result['question'])} {tests}, corrected by Holm for the number of rows. The frame error "
+            "is that of the validation songs. Seconds and bytes are of one training.\n\n"
+            f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
+
+
+def _number(value, unit=1):
+    return "" if value is None else f"{value / unit:.3g}"

@@ -1,0 +1,157 @@
+"""The questions: what their variants change, that their numbers are what the systems say, and what is said of them."""
+import importlib
+import json
+
+import numpy as np
+import pytest
+
+from dbn.audio import FrameSet
+from dbn.errors import DBNError
+from dbn.evaluation.stats import holm, mcnemar_exact
+from dbn.trained.model import load_model
+from experiments.questions import pooling
+from experiments.steps import pipeline, question
+from experiments.steps.options import parse
+from experiments.steps.pipeline import Corpora, Run
+from experiments.steps.question import MEASURES, Variant, answer_text
+
+NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later")
+
+
+def arguments(out, *more):
+    return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def asked(smoke_run):
+    """The answer to one question, and the arguments that gave it."""
+    pooling.main(arguments(smoke_run))
+    return json.loads((smoke_run / "pooling.json").read_text()), arguments(smoke_run)
+
+
+def run_of(out, *more):
+    return Run(Corpora(parse("", arguments(out, *more))), 0)
+
+
+def test_numbers_are_what_the_networks_say(asked, smoke_run):
+    """Recomputed from the model files: the networks' decisions, the accuracies, differences, p-values and costs."""
+    result, _ = asked
+    first, *others = result["rows"]
+    assert [row["name"] for row in result["rows"]] == ["as in the profile", "maxima of 8 frames",
+                                                       "means and variances of 32 frames"]
+    [songs] = result["test_songs"]
+    correct = {name: np.array(list(text)) == "1" for name, text in songs["correct"].items()}
+    for row, variant in zip(result["rows"], result["variants"]):
+        run = Run(Corpora(Variant(**variant).of(parse("", arguments(smoke_run)))), 0)
+        model = load_model(run.network_folder / "model.npz")
+        predicted = [model.predict_proba(x).mean(axis=0).argmax() for _, x in run.songs("test").songs()]
+        np.testing.assert_array_equal(np.array(predicted) == run.songs("test").segment_labels,
+                                      correct[f"{row['name']}, network"])
+        assert row["training_bytes"] == 4 * run.songs("train").n_frames * model.weights[0].shape[0]
+        assert row["valid_error"] == model.about["best_error"]
+        for measure, of in MEASURES.items():
+            ours, base = (correct[f"{name}, {measure}"] for name in (row["name"], first["name"]))
+            assert row[f"{of}accuracy"] == ours.mean()
+            if row is not first:
+                assert row[f"{of}minus"] == pytest.approx(ours.mean() - base.mean(), abs=1e-12)
+                assert row[f"{of}minus_ci95"][0] <= row[f"{of}minus"] <= row[f"{of}minus_ci95"][1]
+                assert row[f"{of}p"] == mcnemar_exact(ours, base)
+    for of in MEASURES.values():
+        assert [row[f"{of}p_holm"] for row in others] == list(holm([row[f"{of}p"] for row in others]))
+        assert first[f"{of}p"] is first[f"{of}minus"] is None
+    assert others[0]["training_bytes"] < first["training_bytes"] / 7
+    assert result["command"].startswith("python -m experiments.questions.pooling --profile smoke")
+
+
+def test_nothing_is_made_twice(asked, smoke_run, monkeypatch):
+    result, again = asked
+    for name in ("fit_model", "label_songs"):
+        monkeypatch.setattr(pipeline, name, None)
+    monkeypatch.setattr(question, "select", None)
+    pooling.main(again)
+    repeated = json.loads((smoke_run / "pooling.json").read_text())
+    assert [repeated[name] for name in ("rows", "answers")] == [result[name] for name in ("rows", "answers")]
+    assert (smoke_run / "pooling.png").exists() and result["answers"][0] in (smoke_run / "pooling.md").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_variants_are_different_systems_that_can_be(name):
+    """Each by its own name, none of them the profile's own system."""
+    script = importlib.import_module(f"experiments.questions.{name}")
+    options = parse("", ["--profile", "paper"])
+    variants = script.VARIANTS(options.profile) if callable(script.VARIANTS) else script.VARIANTS
+    profiles = [variant.of(options).profile for variant in variants]
+    assert options.profile not in profiles and len(variants) >= 9
+    assert len({variant.name for variant in variants}) == len({str(profile) for profile in profiles}) == len(variants)
+
+
+def test_songs_of_a_share_are_those_of_a_larger_one_and_of_every_class(smoke_run):
+    songs = [run_of(smoke_run, "--train-songs", str(share)).labelled_songs for share in (0.01, 0.4, 0.7, 1)]
+    assert [len(names) for names in songs] == [10, 10, 20, 30]  # of three training songs a class
+    assert all(set(fewer) <= set(more) for fewer, more in zip(songs, songs[1:]))
+    assert len({name.split(".")[0] for name in songs[0]}) == 10
+    assert songs[-1] == list(run_of(smoke_run).split.train)
+    assert songs[0] != sorted(songs[-1])[::3]  # not merely the first of each class
+
+
+def test_frames_of_a_share(smoke_run):
+    run = run_of(smoke_run, "--train-share", "0.125")
+    whole, part = run.songs("train"), run.labelled_frames()
+    assert part.n_frames == round(whole.n_frames / 8) and part.n_segments == whole.n_segments
+    rows = {row.tobytes(): label for x, y in whole.blocks() for row, label in zip(x, y)}
+    found = [(row.tobytes(), label) for x, y in part.blocks() for row, label in zip(x, y)]
+    assert len({row for row, _ in found}) == part.n_frames and all(rows[row] == label for row, label in found)
+    assert sum(len(x) for _, x in part.songs()) == part.n_frames  # each song's are in its segment
+    fewer = run_of(smoke_run, "--train-share", "0.4", "--train-songs", "0.4").labelled_frames()
+    assert fewer.n_segments == 10 and fewer.n_frames <= round(0.4 * whole.n_frames)
+
+
+@pytest.mark.parametrize("option, labelled, pretrained", [((), 30, None), (("--train-songs", "0.4"), 10, None),
+                                                          (("--train-songs", "0.4", "--pretrain-songs", "all"), 10, 30)])
+def test_what_the_network_learns_from(smoke_run, monkeypatch, option, labelled, pretrained):
+    seen = {}
+
+    class Stop(Exception):
+        pass
+
+    def note(*arguments, train_set, pretrain_set, **others):
+        seen.update(train_set=train_set, pretrain_set=pretrain_set)
+        raise Stop
+
+    monkeypatch.setattr(pipeline, "fit_model", note)
+    with pytest.raises(Stop):
+        run_of(smoke_run, "--pretrain-epochs", "2", *option).model
+    assert seen["train_set"].n_segments == labelled
+    assert (seen["pretrain_set"] and seen["pretrain_set"].n_segments) == pretrained
+
+
+def test_a_subset_is_what_its_frames_are():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((50, 3), np.float32), rng.integers(4, size=50)
+    whole = FrameSet(x, [(30, 45), (0, 10), (10, 12)], y[np.r_[30:45, 0:10, 10:12]])
+    frames = np.array([0, 3, 14, 15, 26])
+    part = whole.subset(frames)
+    np.testing.assert_array_equal(next(part.blocks())[0], whole.read(frames))
+    np.testing.assert_array_equal(part.labels, whole.labels[frames])
+    assert [len(rows) for _, rows in part.songs()] == [3, 1, 1] and whole.n_frames == 27
+
+
+def made_up(name, minus, p, seconds):
+    return {"name": name, "minus": minus, "minus_ci95": [minus - 0.02, minus + 0.02] if minus is not None else None,
+            "p_holm": p, "best_seconds": seconds}
+
+
+def test_an_answer_says_what_is_better_worse_and_neither():
+    rows = [made_up("first", None, None, 10.0), made_up("good", 0.1, 0.01, 20.0), made_up("bad", -0.2, 0.001, 1.0),
+            made_up("even", 0.05, 0.5, 5.0)]
+    assert answer_text(rows, "All Layers") == (
+        "All Layers under Table 3's SVM, against “first”: better: good (+0.100 [+0.080, +0.120]); worse: bad (-0.200 "
+        "[-0.220, -0.180]); no difference seen: even (+0.050 [+0.030, +0.070]). The quickest that is not seen to be "
+        "worse is “even”, at its best epoch after 5 s for 10 s.")
+
+
+@pytest.mark.parametrize("option, value", [("train-songs", "0"), ("train-share", "1.5"), ("pretrain-songs", "none"),
+                                           ("question-rows", "1"), ("pooling", "mean-3"), ("scaling", "pca")])
+def test_options_that_cannot_be_meant(tmp_path, option, value):
+    with pytest.raises(DBNError, match=option.split("-")[0]):
+        parse("", arguments(tmp_path, f"--{option}", value))
