@@ -1,14 +1,16 @@
 """Records of a search as it writes them, made up; and its report on them."""
 import json
+from dataclasses import asdict
 
 import numpy as np
 
+from dbn.training.settings import TrainingSettings
 from experiments.search import report
 from experiments.steps.options import parse
 
-SETTINGS = {"hidden_layers_sizes": [50, 50, 50], "visible": "bernoulli", "output": "softmax", "pretrain_lr": 0.001,
-            "pretrain_epochs": 5, "k": 1, "persistent": False, "finetune_lr": 0.1, "finetune_epochs": 27,
-            "batch_size": 20, "patience": 75, "shard_frames": 700_000, "seed": 0, "scaling": "minmax"}
+SETTINGS = asdict(TrainingSettings(
+    hidden_layers_sizes=(50, 50, 50), output="softmax", pretrain_lr=0.001, pretrain_epochs=5, finetune_lr=0.1,
+    finetune_epochs=27, batch_size=20, patience=75)) | {"scaling": "minmax"}
 
 
 def record(point, errors=(), status="finished", seconds=3.0, best=True, **changes):
