@@ -6,18 +6,21 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
+from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
-from dbn.cli.options import add_options, checked_jobs
+from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 from dbn.training.settings import TrainingSettings
-from experiments.profiles import PROFILES, Profile
+from experiments.profiles import BOUNDS, PROFILES, Profile
 from experiments.steps.results_folder import results_folder
 from experiments.steps.winner import OF_PROFILE, TAKEN, read_winner
 
 STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
 
 DATASETS = ("synthetic", "gtzan", "folder", "majorminer")
+
+_BOUNDS = {"repeats": (1, 1000), "seed": (0, 2**32 - 1001)}  # of what is no field of a profile
 
 # fields of a profile that are not options of their own
 _NO_OPTIONS = ("training", "split", "corpus_seed")
@@ -119,19 +122,21 @@ def _take_winner(options, given):
 
 
 def _check(options):
+    profile = options.profile
     if options.dataset != "synthetic" and options.root is None:
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
         raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
     if options.root is not None and not options.root.is_dir():
         raise DBNError(f"--root {options.root}: there is no such folder")
-    if options.profile.split == "sturm" and options.dataset != "gtzan":
+    if profile.split == "sturm" and options.dataset != "gtzan":
         raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
-    Scaling(options.profile.scaling)
-    for name, least in (("repeats", 1), ("seed", 0)):
-        if getattr(options, name) < least:
-            raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
+    check_bounds(options, _BOUNDS)
+    check_bounds(profile, BOUNDS)
+    pooled_frames(profile.pooling)  # refuses what is none
+    n_ins = Scaling(profile.scaling).n_components or pooled_width(profile.pooling, profile.frame_length // 2 + 1)
+    profile.training.require_size(n_ins)
 
 
 def run_script(main, argv=None):

@@ -24,7 +24,6 @@ from experiments.tagging.features import MIM, ROWS, Clips, clip_features, parts_
 
 SVMS = "SVMs of the tags"  # what they are called among the parts of a result
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
-AT_LEAST = {"n_tagged_clips": 1, "min_players": 1, "n_tags": 1, "tag_folds": 2, "min_tagged_clips": 1}  # of a profile
 
 
 def parse_tagging(description, argv=None):
@@ -94,10 +93,6 @@ def run_experiment(options):
     """
     if options.dataset not in ("synthetic", "majorminer"):
         raise DBNError(f"--dataset {options.dataset} has no tags: autotagging is for synthetic and majorminer")
-    for name, least in AT_LEAST.items():
-        if getattr(options.profile, name) < least:
-            raise DBNError(f"--{name.replace('_', '-')} is {getattr(options.profile, name)}: give an integer of at "
-                           f"least {least}")
     corpora = Corpora(options)
     path, model = find_network(options, corpora)
     # every row's frames are those that the network was trained on
