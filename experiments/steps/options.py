@@ -147,8 +147,10 @@ def run_script(main, argv=None):
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     prepare_streams()
     try:
-        main(argv)
-        sys.stdout.flush()
+        try:
+            main(argv)
+        finally:  # --help ends by SystemExit
+            sys.stdout.flush()
     except DBNError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -2,9 +2,11 @@
 import os
 from dataclasses import fields
 
+import joblib
 import pytest
 
-from dbn.cli.options import check_bounds
+from dbn.audio.extraction import checked_settings, extract_frames
+from dbn.cli.options import check_bounds, checked_jobs
 from dbn.datasets import synthetic
 from dbn.errors import DBNError
 from experiments.profiles import BOUNDS, PROFILES, Profile
@@ -20,6 +22,17 @@ def test_a_number_out_of_bounds_names_its_option(tmp_path, option):
     with pytest.raises(DBNError, match=f"^{name} is"):
         parse("", ["--out", str(tmp_path / "out"), name, value])
     assert not os.listdir(tmp_path)
+
+
+def test_no_more_processes_than_cores_or_songs(tmp_path, monkeypatch):
+    cores = joblib.cpu_count()
+    assert (checked_jobs(60), checked_jobs(-1), checked_jobs(1)) == (min(60, cores), cores, 1)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda jobs: 8 if jobs == -1 else jobs)
+    asked = []
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **_: asked.append(n_jobs) or (lambda tasks: ()))
+    for jobs, n_clips in ((60, 3), (60, 20), (2, 3)):
+        extract_frames(["none"] * n_clips, tmp_path / "frames.npy", checked_settings(22050, 1024, 512, None), jobs)
+    assert asked == [3, 8, 2]
 
 
 def test_a_network_too_large_for_its_inputs():
