@@ -61,7 +61,8 @@ def test_a_full_folder_of_compiled_functions_is_named(quick, monkeypatch):
 
     epoch = compiled_epoch(FINETUNING, "float32")
     monkeypatch.setattr(epoch, "_run", full)
-    with pytest.raises(DBNError, match=f"^{re.escape(str(pytensor.config.compiledir))}: cannot be written: No space left"):
+    folder = re.escape(str(pytensor.config.compiledir))
+    with pytest.raises(DBNError, match=f"^{folder}: cannot be written: No space left"):
         epoch.run(np.arange(1), 1, 0.1)
 
 
