@@ -157,9 +157,24 @@ def attack_with_arrays(folder):
     assert status == 2 and "a model at most 1,073,741,824" in said
 
 
+def attack_with_a_text(folder):
+    """Twenty million empty lists, in a file of 200 kB."""
+    meta = write_model(folder / "model.npz")
+    text = json.dumps(meta)[:-1] + ', "more": [' + "[]," * 2 * 10**7 + "[]]}"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": f"<U{len(text)}", "fortran_order": False, "shape": ()})
+    with zipfile.ZipFile(folder / "model.npz", "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        with archive.open("meta.npy", "w") as member:
+            member.write(header.getvalue())
+            for start in range(0, len(text), 2**20):
+                member.write(text[start:start + 2**20].encode("utf-32-le"))
+    status, said = command("info", "model.npz")
+    assert status == 2 and "at most 67,108,864 are read" in said
+
+
 def attack_with_sizes(folder):
     """What is large and no guess."""
-    for attack in (attack_with_channels, attack_with_a_line, attack_with_arrays):
+    for attack in (attack_with_channels, attack_with_a_line, attack_with_arrays, attack_with_a_text):
         attack(folder)
 
 

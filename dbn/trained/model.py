@@ -23,6 +23,7 @@ FORMAT = "hamel-eck-dbn"
 VERSION = 2  # of files that a program for version 1 would misread; all others are of version 1
 MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
 MAX_TOTAL_BYTES = 2**30  # of all arrays
+MAX_TEXT_BYTES = 2**26  # of a text in JSON, whose lists take ten times as much
 MAX_HEADER_BYTES = 10_000
 SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
 
@@ -357,8 +358,9 @@ def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
     ndarray
     """
     info = archive.getinfo(f"{name}.npy")
-    if info.file_size > MAX_BYTES:
-        raise ValueError(f"{name} has {info.file_size:,} bytes, and at most {MAX_BYTES:,} are read")
+    most = MAX_TEXT_BYTES if kinds == "U" else MAX_BYTES
+    if info.file_size > most:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, and at most {most:,} are read")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # as NumPy writes; others unpack in memory
         raise ValueError(f"{name} is packed in a way that NumPy does not use")
     with archive.open(info) as file:
