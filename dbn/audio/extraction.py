@@ -55,7 +55,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     settings : dict
         See :func:`checked_settings`.
     jobs : int or None
-        Processes, counted as joblib does: None is 1, -1 is one a core.
+        Processes, counted as joblib does: None is 1, -1 is one a core. There are no more than cores or files.
     progress : bool
         Whether to show a progress bar where standard error is a terminal.
 

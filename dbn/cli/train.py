@@ -1,7 +1,8 @@
 """``dbn train``: a model from a folder of audio files (§4.1: split by song, scaling, pre-training, fine-tuning).
 
 While it works, the frames and the checkpoint lie in ``<model>.work/``. The same command goes on from there after a kill
-and ends with the same parameters; the model's name only ever belongs to a whole file.
+and ends with the same parameters; the model's name only ever belongs to a whole file. What somebody else has put into
+that folder is neither used nor removed.
 """
 import hashlib
 import json
