@@ -56,7 +56,9 @@ class ModelFileError(DBNError):
     """A model or checkpoint file that is damaged, foreign or too new."""
 
 
-def require_integer(name, value, minimum):
-    """Raise a :class:`DBNError` that names the option unless `value` is a whole number of at least `minimum`."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < minimum:
-        raise DBNError(f"{name} must be a whole number of at least {minimum}, not {value!r}")
+def require_integer(name, value, minimum, maximum=None):
+    """Raise a :class:`DBNError` that names the option unless `value` is a whole number between these."""
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or value < minimum or (maximum is not None and value > maximum):
+        most = "" if maximum is None else f" and at most {maximum:,}"
+        raise DBNError(f"{name} must be a whole number of at least {minimum}{most}, not {value!r}")

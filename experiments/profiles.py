@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from dbn.audio.spectra import HIGHEST_RATE, LONGEST_FRAME, LONGEST_HOP
 from dbn.training.settings import TrainingSettings
 
 
@@ -141,6 +142,28 @@ class Profile:
     sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
     # the training's patience holds for the points as well: a search of no more epochs stops none before its rung
 
+
+PRETRAIN_SONGS = "labelled", "all"
+
+_FACTOR = 1e-9, 1e9
+_SHARE = 1e-9, 1
+# The least and the greatest value of each number that is an option: what is outside has no use, or no computer for it.
+BOUNDS = {
+    "clips_per_genre": (1, 100_000), "clip_seconds": (1, 600),
+    "sample_rate": (1000, HIGHEST_RATE), "frame_length": (2, LONGEST_FRAME), "hop_length": (1, LONGEST_HOP),
+    "n_mels": (1, 1000), "f_min": (0, HIGHEST_RATE), "f_max": (0, HIGHEST_RATE), "n_mfcc": (1, 1000),
+    "window_seconds": (1e-6, 3600), "window_hop": (1e-6, 3600),
+    "svm_frames": (1, 10**7), "valid_stride": (1, 10**6),
+    "frame_C": _FACTOR, "frame_gamma": _FACTOR, "window_C": _FACTOR, "window_gamma": _FACTOR,
+    "n_tagged_clips": (1, 100_000), "tagged_seconds": (1, 600), "min_players": (1, 10**6), "n_tags": (1, 10**6),
+    "tag_folds": (2, 1000), "min_tagged_clips": (1, 10**6),
+    "mim_mels": (1, 1000), "mim_mfcc": (1, 1000), "mim_bands": (1, 1000), "mim_max_modulation": (1e-6, 1e6),
+    "mim_coefficients": (1, 10_000), "tag_C": _FACTOR, "tag_gamma": _FACTOR,
+    "figure2_frames": (1, 10**6), "figure2_perplexity": (1e-6, 1e6), "figure2_neighbours": (1, 10**6),
+    "sweep_points": (1, 100_000), "sweep_epochs": (1, 10**6), "sweep_frames": (1, 10**9),
+    "sweep_valid_frames": (1, 10**9), "sweep_halving": (0, 1000),
+    "train_songs": _SHARE, "train_share": _SHARE, "question_rows": (2, 1000),
+}
 
 PROFILES = {
     # A few seconds of training on 60 clips of 6 s.

@@ -33,8 +33,6 @@ def main(argv=None):
     if options.winner:
         raise DBNError("--from-sweep is for what comes after the search; leave it out here")
     n_points = options.profile.sweep_points
-    if n_points < 1:
-        raise DBNError(f"--sweep-points is {n_points}: give at least 1")
     if (options.profile.train_songs, options.profile.train_share) != (1, 1):
         raise DBNError("--train-songs and --train-share are for tables and questions; a search takes --sweep-frames")
     print(f"{TITLE}: {n_points} points, {options.dataset}, profile {options.profile_name}; results go to "

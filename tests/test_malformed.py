@@ -3,6 +3,7 @@
 The cases go through the functions that the command line uses, and through the command line. A hang fails by a timer.
 """
 import csv
+import io
 import os
 import re
 import signal
@@ -58,6 +59,20 @@ def wav(samples=None, **header):
             + struct.pack("<4sI", b"data", fields["data_size"]) + data)
 
 
+def encoded(kind, samples=None, rate=RATE):
+    """A file of this format: bytes."""
+    file = io.BytesIO()
+    soundfile.write(file, noise() if samples is None else samples, rate, format=kind)
+    return file.getvalue()
+
+
+def flac_of_length(n, rate=RATE):
+    """A FLAC file of a second whose header promises `n` samples."""
+    data = bytearray(encoded("FLAC", noise(rate), rate))
+    data[18:26] = (int.from_bytes(data[18:26], "big") & ~(2**36 - 1) | n).to_bytes(8, "big")
+    return bytes(data)
+
+
 # Audio that is unusual and right.
 
 
@@ -102,6 +117,30 @@ def test_names_say_nothing_of_the_content(tmp_path, name):
     assert len(load_audio(tmp_path / name)) == expected_length(tmp_path / name) == RATE
 
 
+def test_half_an_hour_with_a_second_of_sound(tmp_path):
+    """Of silence FLAC makes almost nothing: so many samples a byte are not a lie."""
+    samples = np.zeros(1800 * 8000)
+    samples[:8000] = noise(8000)
+    (tmp_path / "a").write_bytes(encoded("FLAC", samples, 8000))
+    assert len(load_audio(tmp_path / "a", 8000)) == 1800 * 8000
+
+
+def test_a_name_that_stands_for_samples_without_a_header(tmp_path):
+    (tmp_path / "a.raw").write_bytes(wav())
+    assert len(load_audio(tmp_path / "a.raw")) == expected_length(tmp_path / "a.raw") == RATE
+    (tmp_path / "b.RAW").write_bytes(noise().astype("<i2").tobytes())
+    with pytest.raises(AudioError, match="no audio"):
+        load_audio(tmp_path / "b.RAW")
+
+
+def test_tags_behind_an_mp3_are_no_second_recording(tmp_path):
+    tag = b"APETAGEX" + np.random.default_rng(0).bytes(200_000)  # a picture, say
+    before = b"ID3\4\0\0\0\0" + bytes([7, 104]) + bytes(1000)
+    for name, data in (("a", encoded("MP3")), ("b", encoded("MP3") + tag), ("c", before + encoded("MP3") + tag)):
+        (tmp_path / name).write_bytes(data)
+        assert len(load_audio(tmp_path / name)) == RATE
+
+
 @pytest.mark.parametrize("size", [0, 1, 0x7FFFF000, 0xFFFFFFFF])
 def test_a_length_that_nobody_knew_in_time(tmp_path, size):
     """What programs write into a pipe: the data go to the end of the file, or the file is refused."""
@@ -140,6 +179,12 @@ WRONG = {
     "Ogg and no more": b"OggS" + bytes(200),
     "MP3 and no more": b"ID3\x04\x00\x00\x00\x00\x0f\x76" + bytes(300),
     "AU of unknown length, no samples": struct.pack(">4sIIIII", b".snd", 24, 0xFFFFFFFF, 3, RATE, 1),
+    "FLAC of a false length": flac_of_length(3 * 10**6),
+    "FLAC of unknown length": flac_of_length(0),
+    "FLAC of days": flac_of_length(10**9, 2000),
+    "65 channels": encoded("WAV", noise(2000, channels=65)),
+    "two Ogg files one after another": encoded("OGG") + encoded("OGG", noise(seed=1)),
+    "two MP3 files one after another": encoded("MP3") + encoded("MP3", noise(seed=1)),
     "an archive": b"PK\x05\x06" + bytes(18),
 }
 
@@ -152,6 +197,18 @@ def test_wrong_audio_is_refused_with_a_reason(tmp_path, content):
         load_audio(path)
     assert str(error.value).startswith(f"{path}: ") and len(error.value.reason) > 10
     assert expected_length(path) >= 0
+
+
+@pytest.mark.parametrize("name, reason", [
+    ("a rate of 1 Hz", "1,000 to 768,000 Hz are read"), ("65 channels", "at most 64 are read"),
+    ("FLAC of a false length", "promises 3,000,000 samples"), ("FLAC of days", "139 hours, and at most 24"),
+    ("two Ogg files one after another", "only the first"), ("two MP3 files one after another", "only the first")])
+def test_what_cannot_be_kept_is_not_promised(tmp_path, name, reason):
+    """A corpus's frames have their places by the headers: what is refused there is left out, and named."""
+    (tmp_path / "a").write_bytes(WRONG[name])
+    with pytest.raises(AudioError, match=reason):
+        load_audio(tmp_path / "a")
+    assert expected_length(tmp_path / "a") == 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -320,6 +377,13 @@ OPTIONS = {
     "--split nan,nan,nan": "fractions",
     "--split a": "split",
     "--labels nothing.csv": "nothing.csv: not a readable table",
+    "--hidden-layers-sizes 100000000": r"hidden_layers_sizes .* 513 inputs the weights take 205.2 GB",
+    "--hidden-layers-sizes 10000,10000": "hidden_layers_sizes .* one layer up to 0.40 GB",
+    "--hidden-layers-sizes " + "1," * 100 + "1": "at most 100 layers",
+    "--batch-size 10000000000000000000": "batch_size",
+    "--seed 10000000000000000000": "seed",
+    "--patience 10000000000000000000": "patience",
+    "--jobs 10000000000000000000": "--jobs",
     "--tempo 3": "tempo",
     "-o model.txt": "ends in .npz",
     "-o no/such/folder/m.npz": "there is no folder",

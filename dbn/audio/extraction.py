@@ -12,7 +12,7 @@ import numpy as np
 
 from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.reading import expected_length
-from dbn.audio.spectra import dft_magnitudes, frame_count
+from dbn.audio.spectra import HIGHEST_RATE, LONGEST_FRAME, LONGEST_HOP, dft_magnitudes, frame_count
 from dbn.audio.streaming import stream_magnitudes
 from dbn.errors import AudioError, require_integer
 from dbn.system.files import disk_errors, flush_to_disk, npy_header
@@ -29,8 +29,9 @@ def checked_settings(sample_rate, frame_length, hop_length, window, pooling=None
     dict
         Of the options; without ``pooling`` where frames are not pooled.
     """
-    require_integer("sample_rate", sample_rate, minimum=1)
-    require_integer("frame_length", frame_length, minimum=2)
+    require_integer("sample_rate", sample_rate, 1, HIGHEST_RATE)
+    require_integer("frame_length", frame_length, 2, LONGEST_FRAME)
+    require_integer("hop_length", hop_length, 1, LONGEST_HOP)
     dft_magnitudes(np.zeros(frame_length), frame_length, hop_length, window)
     settings = {"sample_rate": int(sample_rate), "frame_length": int(frame_length), "hop_length": int(hop_length),
                 "window": window}
@@ -54,7 +55,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     settings : dict
         See :func:`checked_settings`.
     jobs : int or None
-        Processes, counted as joblib does: None is 1, -1 is one a core.
+        Processes, counted as joblib does: None is 1, -1 is one a core. There are no more than cores or files.
     progress : bool
         Whether to show a progress bar where standard error is a terminal.
 
@@ -75,7 +76,8 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
     starts = np.cumsum([0] + slots).tolist()
     layout = _Layout(len(npy_header(starts[-1], width)), 4 * width)
     with disk_errors(target, layout.position(starts[-1])):
-        _reserve(target, layout.position(starts[-1]))
+        longest, its_rows = max(zip(files, slots), key=lambda each: each[1], default=("none", 0))
+        _reserve(target, layout.position(starts[-1]), f"{longest} alone asks for {its_rows * layout.row_bytes:,}")
         counts, reasons = [], []
         for count, reason in _in_parallel(jobs, progress, _write_song, [
                 (file, target, layout.position(start), slot, settings)
@@ -105,10 +107,10 @@ def _expected_frames(file, settings):
     return -(-n // pooled_frames(settings.get("pooling")))
 
 
-def _reserve(target, n_bytes):
+def _reserve(target, n_bytes, largest):
     free = shutil.disk_usage(os.path.dirname(target)).free
     if free < n_bytes:
-        raise OSError(f"only {free:,} bytes are free")
+        raise OSError(f"only {free:,} bytes are free; {largest}")
     with open(target, "wb") as file:
         file.truncate(n_bytes)
 
@@ -116,6 +118,7 @@ def _reserve(target, n_bytes):
 def _in_parallel(jobs, progress, function, arguments):
     """Yield what `function` returns for each tuple of arguments, in order; the workers need not wait for the caller."""
     import joblib  # not for the command line, which asks this module for its checks alone
+    jobs = min(joblib.effective_n_jobs(jobs), joblib.effective_n_jobs(-1), max(1, len(arguments)))
     with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
         tasks = (joblib.delayed(function)(*each) for each in arguments)
         results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)

@@ -5,19 +5,26 @@ Signals are one-dimensional float32 arrays, of integer formats in [-1, 1).
 import math
 import os
 import re
+from contextlib import contextmanager
 
 import numpy as np
 import soundfile
 
-from dbn.audio.spectra import FRAME_LENGTH, SAMPLE_RATE, all_finite
+from dbn.audio.containers import mp3_goes_on, ogg_is_chained, ogg_is_complete
+from dbn.audio.spectra import FRAME_LENGTH, HIGHEST_RATE, SAMPLE_RATE, all_finite
 from dbn.errors import AudioError, require_integer
 
 # A file that ends up to this many samples early is used as it is: at most its last frames are lost, and headers that
 # count a few bytes too many (their own length, a padding) are common in old AU and WAV files.
 TOLERATED_SHORTFALL = FRAME_LENGTH
 
-# Outside these a header is damaged rather than unusual, and its resampling filter would not fit into memory.
-_PLAUSIBLE_RATES = (1000, 768000)
+# What is read. Outside these a header is damaged rather than unusual, and what it asks for would not fit into memory.
+_RATES = (1000, HIGHEST_RATE)
+_MOST_CHANNELS = 64
+_MOST_HOURS = 24
+
+# Samples of all channels that are decoded at once, 17 MB: a corpus's clip as a whole.
+_MOST_DECODED = 2**22
 
 # Lengths that mean "unknown": what programs write that could not go back to the header.
 _UNKNOWN_BYTES = 0x7FFFF000
@@ -25,9 +32,8 @@ _UNKNOWN_BYTES = 0x7FFFF000
 # How libsndfile's log tells that a header's count of bytes is wrong: in WAV, AU, AIFF, W64 and RF64 files.
 _CORRECTED_LENGTH = r"^ *(?:data|Data Size|SSND|riff|Riff size) *: (\d+) \(should be (\d+)\)"
 
-# A header that promises more samples a byte than any codec reaches (6 kbit/s at 48 kHz is 64) is damaged, or was
-# written before the end was known (FLAC through a pipe).
-_MOST_SAMPLES_PER_BYTE = 100
+# No codec makes so few bytes of a second of music. Such a file is silent for most of the time, or its header lies.
+_FEWEST_BYTES_A_SECOND = 1000
 
 
 def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
@@ -36,7 +42,7 @@ def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
     Channels are averaged. Another rate is converted by a polyphase filter (:func:`scipy.signal.resample_poly`), which
     turns n samples into ``ceil(n * sample_rate / file_rate)``. A file that promises up to 1,024 samples more than it
     holds is accepted; one that lacks more is refused as truncated. (A cut is not noticed in an MP3 file whose header
-    gives no length.)
+    gives no length.) Up to 64 channels, 24 hours and 768,000 Hz are read.
 
     Parameters
     ----------
@@ -58,7 +64,7 @@ def load_audio(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH):
         The file is missing, unreadable, no audio, empty, truncated, too short or silent, or holds NaN or infinite
         samples.
     """
-    require_integer("sample_rate", sample_rate, minimum=1)
+    require_integer("sample_rate", sample_rate, 1, HIGHEST_RATE)
     [(signal, file_rate)] = mono_blocks(path)
     signal = _resample(signal, file_rate, sample_rate)
     require_length(path, len(signal), sample_rate, min_length)
@@ -91,16 +97,15 @@ def mono_blocks(path, seconds=None):
     _require_readable_file(path)
     first, is_silent, n = None, True, 0
     try:
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with _opened(path) as file:
             _check_header(path, file)
             promised, container, rate = _promised_frames(file), file.format, file.samplerate
-            size = -1 if seconds is None else max(1, round(seconds * rate))
+            size = math.inf if seconds is None else max(1, round(seconds * rate))
             more = True
             while more:
-                samples = _read_samples(file, size)
-                more = len(samples) == size
-                if len(samples):
-                    signal = _mono(samples)
+                signal = _read_mono(file, size)
+                more = len(signal) == size
+                if len(signal):
                     if not all_finite(signal):
                         raise AudioError(path, "it holds NaN or infinite samples; write it again with finite ones")
                     first = signal[0] if first is None else first
@@ -126,11 +131,32 @@ def expected_length(path, sample_rate=SAMPLE_RATE):
     """Most samples that :func:`load_audio` can return, from the header alone; 0 if the header is refused already."""
     try:
         _require_readable_file(path)
-        with soundfile.SoundFile(os.fsencode(path)) as file:
+        with _opened(path) as file:
             _check_header(path, file)
             return -(-file.frames * sample_rate // file.samplerate)
     except (soundfile.SoundFileError, OSError, AudioError):
         return 0
+
+
+@contextmanager
+def _opened(path):
+    """The file as libsndfile opens it, by what is in it and not by its name."""
+    if os.fsencode(path).lower().endswith(b".raw"):  # soundfile would ask for the rate of samples without a header
+        with open(path, "rb") as plain, soundfile.SoundFile(plain.fileno(), closefd=False) as file:
+            yield file
+    else:
+        with soundfile.SoundFile(os.fsencode(path)) as file:
+            yield file
+
+
+def _read_mono(file, size):
+    """The next `size` samples of an open SoundFile, or all that are left, channels averaged: float32 [n]."""
+    parts, left, most = [], size, _MOST_DECODED // file.channels
+    while left > 0:
+        samples = _read_samples(file, min(left, most))
+        parts.append(_mono(samples))
+        left = left - len(samples) if len(samples) == most else 0
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _read_samples(file, size):
@@ -151,7 +177,7 @@ def _mono(samples):
 
 def _check_end(path, container, promised, n):
     """Refuse a file of which `n` samples could be read, if its header promised more or its end is missing."""
-    if container == "OGG" and not _ogg_is_complete(path):
+    if container == "OGG" and not ogg_is_complete(path):
         raise AudioError(path, "truncated: its last Ogg page is missing")
     if promised - n > TOLERATED_SHORTFALL or promised > n == 0:
         raise AudioError(path, f"truncated: it holds {n} samples, fewer than its header promises")
@@ -179,11 +205,33 @@ def _require_readable_file(path):
 
 
 def _check_header(path, file):
-    """Refuse an open SoundFile whose header would ask for absurd amounts of memory."""
-    if not _PLAUSIBLE_RATES[0] <= file.samplerate <= _PLAUSIBLE_RATES[1]:
-        raise AudioError(path, f"its header claims a sample rate of {file.samplerate} Hz: damaged")
-    if file.frames > _MOST_SAMPLES_PER_BYTE * os.path.getsize(path):
+    """Refuse an open SoundFile that would ask for absurd amounts of memory or room, or of which a part is not read."""
+    rate, channels, n = file.samplerate, file.channels, file.frames
+    if not _RATES[0] <= rate <= _RATES[1]:
+        raise AudioError(path, f"its sample rate is {rate} Hz, and {_RATES[0]:,} to {_RATES[1]:,} Hz are read: its "
+                               "header is damaged, or convert it")
+    if channels > _MOST_CHANNELS:
+        raise AudioError(path, f"it has {channels} channels, and at most {_MOST_CHANNELS} are read; mix it down")
+    if n > _MOST_HOURS * 3600 * HIGHEST_RATE:
         raise AudioError(path, "its header does not know its length, or is damaged; convert the file once more")
+    if n > _MOST_HOURS * 3600 * rate:
+        raise AudioError(path, f"its header promises {n / rate / 3600:,.0f} hours, and at most {_MOST_HOURS} are read; "
+                               "cut it into parts")
+    if n * _FEWEST_BYTES_A_SECOND > os.path.getsize(path) * rate and not _reaches(path, n - TOLERATED_SHORTFALL):
+        raise AudioError(path, f"its header promises {n:,} samples, and the file ends before; convert it once more")
+    if (file.format == "OGG" and ogg_is_chained(path)) or (file.format == "MP3" and mp3_goes_on(path)):
+        raise AudioError(path, "several recordings follow one another in it, and only the first would be read; convert "
+                               "it to one: ffmpeg -i FILE out.flac")
+
+
+def _reaches(path, n):
+    """Whether a file's first `n` samples are there; asked of the last of them alone."""
+    try:
+        with _opened(path) as file:
+            file.seek(max(0, n - 1))
+            return len(file.read(1)) == 1
+    except soundfile.SoundFileError:
+        return False
 
 
 def _promised_frames(file):
@@ -199,22 +247,6 @@ def _promised_frames(file):
     if promised >= _UNKNOWN_BYTES or promised <= present:
         return file.frames
     return max(1, round(file.frames * promised / max(present, 1)))
-
-
-def _ogg_is_complete(path):
-    """Whether an Ogg file ends with a whole page marked as the stream's last one; libsndfile does not mind if not."""
-    longest_page = 27 + 255 + 255 * 255
-    with open(path, "rb") as file:
-        file.seek(max(0, os.path.getsize(path) - 2 * longest_page))
-        tail = file.read()
-    start = tail.rfind(b"OggS")
-    header = tail[start:start + 27]
-    if start < 0 or len(header) < 27:
-        return False
-    ends_stream, n_segments = header[5] & 4, header[26]
-    segments = tail[start + 27:start + 27 + n_segments]
-    page_length = 27 + n_segments + sum(segments)
-    return bool(ends_stream) and len(segments) == n_segments and start + page_length <= len(tail)
 
 
 def _resample(signal, from_rate, to_rate):

@@ -11,6 +11,10 @@ SAMPLE_RATE = 22050
 FRAME_LENGTH = 1024
 HOP_LENGTH = 512
 
+# Of frames of a whole recording, which are made in blocks of 512: a block of the longest takes 0.2 GB.
+HIGHEST_RATE = 768_000
+LONGEST_FRAME = LONGEST_HOP = 2**16
+
 SPECTRUM_BLOCK = 128  # frames transformed at once: one block and its spectrum stay in the processor's cache
 
 
@@ -110,6 +114,10 @@ def _window(window, frame_length):
         return None
     from scipy.signal import get_window  # half a second to import, not needed by default
     try:
-        return get_window(window, frame_length).astype(np.float32)
+        with np.errstate(all="ignore"):
+            taper = get_window(window, frame_length).astype(np.float32)
     except (ValueError, TypeError) as error:
         raise DBNError(f"window={window!r} is not one that scipy.signal.get_window knows ({error})") from None
+    if not np.isfinite(taper).all():
+        raise DBNError(f"window={window!r} has values that are no finite numbers")
+    return taper

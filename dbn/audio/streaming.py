@@ -9,7 +9,7 @@ import numpy as np
 
 from dbn.audio.pooling import pool
 from dbn.audio.reading import mono_blocks, require_length
-from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes
+from dbn.audio.spectra import FRAME_LENGTH, HIGHEST_RATE, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes
 from dbn.errors import require_integer
 
 # Of the file's own samples read at once: a corpus's clip as a whole, 11 MB of 44,100 Hz stereo. A second or more at
@@ -44,7 +44,7 @@ def stream_signal(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH, second
     AudioError
         With the messages of :func:`~dbn.audio.load_audio`; after the last block where only the end shows the fault.
     """
-    require_integer("sample_rate", sample_rate, minimum=1)
+    require_integer("sample_rate", sample_rate, 1, HIGHEST_RATE)
     n = 0
     for block in _resampled(mono_blocks(path, seconds), sample_rate):
         n += len(block)

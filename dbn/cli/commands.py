@@ -10,13 +10,14 @@ import numpy as np
 from dbn.audio.pooling import frame_rate, pooled_frames
 from dbn.audio.streaming import stream_magnitudes
 from dbn.cli.feature_file import feature_file
-from dbn.cli.inputs import open_inputs, open_model, open_tagger
+from dbn.cli.inputs import open_classifier, open_inputs, open_model, open_tagger
 from dbn.cli.output import LabelWriter, Progress, TagWriter, as_lines, model_summary, tagger_summary
 from dbn.datasets.folder import printable
 from dbn.errors import AudioError, DBNError
 from dbn.features.aggregate import WindowStatistics
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import atomic_path, disk_errors
+from dbn.system.standard_streams import is_standard_stream
 from dbn.trained.model import model_path
 from dbn.trained.tagger import has_tags, load_tagger
 
@@ -26,7 +27,7 @@ _PLOT_COLUMNS = 2000
 
 def run_classify(options):
     """``dbn classify``: the class with the highest mean of the frames' predictions (§4.1), for every recording."""
-    model = open_model(options.model)
+    model = open_classifier(options.model)
 
     def probabilities(source, progress):
         total, n_frames = np.zeros(len(model.classes)), 0
@@ -126,7 +127,7 @@ def run_plot(options):
         raise DBNError(f"{options.file}: is a folder; a plot shows one recording")
     output = options.output or ("stdin" if options.file == "-" else Path(options.file).stem) + ".png"
     check_format(output)
-    model = open_model(options.model)
+    model = open_classifier(options.model)
 
     def everything(frames):
         return np.hstack([*model.activations(frames), model.predict_proba(frames)])
@@ -222,7 +223,7 @@ def _chosen_layers(text, n_layers):
 
 
 def _check_output(path, options, inputs):
-    """Refuse to write over the model, a recording, a folder or a device."""
+    """Refuse to write over the model, a recording, a folder, a device or what standard output is connected to."""
     if path is None or not os.path.exists(path):
         return
     if not os.path.isfile(path):
@@ -230,6 +231,9 @@ def _check_output(path, options, inputs):
     for read in (options.model, *(source.path for source in inputs)):
         if os.path.exists(read) and os.path.samefile(read, path):
             raise DBNError(f"{path}: is read by this command; write to another file")
+    if is_standard_stream(path):
+        raise DBNError(f"{path}: standard input, output or error of this command is connected to it; leave -o out, or "
+                       "give another file")
 
 
 def _text_output(path):

@@ -45,6 +45,20 @@ def open_model(path):
     return model
 
 
+def open_classifier(path):
+    """Read a model as :func:`open_model` does, one that has classes.
+
+    Raises
+    ------
+    ModelFileError
+        No model, or one that was trained without labels.
+    """
+    model = open_model(path)
+    if not model.classes:
+        raise ModelFileError(f"{path}: has no classes, it was trained without labels; dbn extract gives its features")
+    return model
+
+
 def open_tagger(path):
     """Read a tagger as :func:`open_model` reads a model.
 

@@ -7,6 +7,8 @@ from typing import get_args
 
 from dbn.errors import DBNError
 
+_MOST_JOBS = 10_000
+
 
 def add_options(group, settings_class, left_out=(), defaults=None):
     """One option for each field of a settings class, two for a switch; only those given appear among the parsed.
@@ -38,12 +40,29 @@ def given_options(args, settings_class):
             if hasattr(args, setting.name)}
 
 
+def check_bounds(values, bounds):
+    """Raise a :class:`DBNError` that names the first option out of its bounds.
+
+    Parameters
+    ----------
+    values : object
+        With the options' values as attributes: a number, a tuple of them, or None, which is always right.
+    bounds : dict of str to (number, number)
+        The least and the greatest value of each.
+    """
+    for name, (least, most) in bounds.items():
+        value = getattr(values, name)
+        for each in value if isinstance(value, tuple) else (value,):
+            if each is not None and not least <= each <= most:
+                raise DBNError(f"--{name.replace('_', '-')} is {each}: give a number from {least:,} to {most:,}")
+
+
 def checked_jobs(jobs):
-    """The number of processes that ``--jobs`` means; a :class:`DBNError` if it means none."""
-    if jobs == 0 or jobs < -1:
-        raise DBNError(f"--jobs is {jobs}: give the number of processes, or -1 for one a core")
+    """The number of processes that ``--jobs`` means, no more than cores; a :class:`DBNError` if it means none."""
+    if jobs == 0 or not -1 <= jobs <= _MOST_JOBS:
+        raise DBNError(f"--jobs is {jobs}: give the number of processes, up to {_MOST_JOBS:,}, or -1 for one a core")
     from joblib import effective_n_jobs  # a quarter of a second to import, which --help need not wait for
-    return effective_n_jobs(jobs)
+    return min(effective_n_jobs(jobs), effective_n_jobs(-1))
 
 
 def tuple_of(kind):

@@ -7,7 +7,6 @@ Exit status: 0; 1 if some files could not be used; 2 if the command could not do
 if the reader of its output went away, as for any program in a pipe.
 """
 import argparse
-import math
 import sys
 import warnings
 
@@ -17,6 +16,8 @@ from dbn.cli.train import add_train_parser
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
+
+_LONGEST = 86_400  # seconds, as long as a recording may be
 
 _FILES = 'audio files (WAV, FLAC, AU, AIFF, OGG, MP3, ...), folders of them, or "-" for standard input'
 
@@ -150,8 +151,9 @@ def _add_plot_parser(subparsers):
 
 def _seconds(text):
     value = float(text)
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text} is no length of time; give seconds, more than 0")
+    if not 0 < value <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"{text} is no length of a window; give seconds, more than 0 and at most "
+                                         f"{_LONGEST:,}")
     return value
 
 

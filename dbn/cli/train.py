@@ -1,21 +1,24 @@
 """``dbn train``: a model from a folder of audio files (§4.1: split by song, scaling, pre-training, fine-tuning).
 
 While it works, the frames and the checkpoint lie in ``<model>.work/``. The same command goes on from there after a kill
-and ends with the same parameters; the model's name only ever belongs to a whole file.
+and ends with the same parameters; the model's name only ever belongs to a whole file. What somebody else has put into
+that folder is neither used nor removed.
 """
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 from dataclasses import asdict
 from pathlib import Path
 
 from dbn.audio.scaling import KINDS, Scaling
+from dbn.audio.spectra import FRAME_LENGTH
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.datasets import folder, identical, labels, splits
 from dbn.errors import DatasetError, ModelFileError
-from dbn.system.files import disk_errors, flush_to_disk, sole_writer
+from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
 from dbn.training.settings import TrainingSettings
@@ -87,13 +90,16 @@ class _TrainRun:
 
     def __init__(self, args):
         self.args = args
+        args.model = link_target(args.model)  # the link stays one, and the frames lie where there is room for a model
         self.path, self.work = args.model, _work_folder(args.model)
         self.settings = TrainingSettings(**given_options(args, TrainingSettings))
-        Scaling(args.scaling)  # a kind that is not known is said before anything is read
+        # a kind that is not known is said before anything is read, as is a network that would not fit into memory
+        self.settings.require_size(Scaling(args.scaling).n_components or FRAME_LENGTH // 2 + 1)
         self.jobs = checked_jobs(args.jobs)
         splits.check_fractions(args.split)
         if self.path.suffix != ".npz" or self.path.is_dir():
             raise ModelFileError(f"{self.path}: not the name of a model file, which ends in .npz; give another with -o")
+        require_plain_file(self.path, ModelFileError)
         if not self.path.parent.is_dir():
             raise ModelFileError(f"{self.path}: there is no folder {self.path.parent}; make it first")
         if args.labels is None:
@@ -146,6 +152,7 @@ class _TrainRun:
 
         # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+        _require_own(self.work)
         is_new = not self.work.exists()
         with disk_errors(self.work):
             self.work.mkdir(exist_ok=True)
@@ -170,8 +177,7 @@ class _TrainRun:
             # written within the work folder, so that a kill leaves nothing beside the model's place
             save_model(directory / "model.npz", model)
             with disk_errors(self.path):
-                os.replace(directory / "model.npz", self.path)
-                flush_to_disk(self.path.parent)
+                move_into_place(directory / "model.npz", self.path)
         return model
 
     def _split(self, store):
@@ -190,15 +196,35 @@ class _TrainRun:
         return split
 
 
+def _leftovers(work):
+    """What the runs for one model leave in their work folder."""
+    return [path for path in (work.iterdir() if work.is_dir() else ())
+            if path.name == "frames" or re.fullmatch("dbn-[0-9a-f]{12}", path.name)]
+
+
+def _is_own(work):
+    """Whether a run made it, and its lock in it, before anything else."""
+    return (work / ".lock").exists()
+
+
+def _require_own(work):
+    """Refuse a folder in which somebody else keeps what a run would take for its own, and remove at its end."""
+    if not _is_own(work) and _leftovers(work):
+        raise ModelFileError(f"{work}: holds {_leftovers(work)[0].name}, which no dbn train has made; move it away, or "
+                             "give another name with -o")
+
+
 def _remove_work(work):
     """Remove what the runs for one model have left in their work folder, and the folder if it is empty then."""
-    for leftover in [work / "frames", *work.glob("dbn-*")]:
+    if not _is_own(work):
+        return
+    for leftover in _leftovers(work):
         shutil.rmtree(leftover, ignore_errors=True)
     (work / ".lock").unlink(missing_ok=True)
     try:
         work.rmdir()
     except OSError:
-        pass  # not there, or somebody keeps something else in it
+        pass  # somebody keeps something else in it, or it is a link to a folder of theirs
 
 
 def _song_counts(store, split):

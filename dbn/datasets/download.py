@@ -9,13 +9,15 @@ import http.client
 import os
 import re
 import shutil
+import socket
 import ssl
 import tarfile
 import tempfile
+import threading
 import time
 import urllib.error
 import urllib.request
-import zlib
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from dbn.errors import DatasetError
@@ -23,7 +25,11 @@ from dbn.system.progress import progress_bar
 
 CHUNK = 1 << 18  # bytes read at a time
 TIMEOUT = 60  # seconds without a byte before the line counts as broken
+PATIENCE = 180  # seconds in which a connection, and then every chunk, must be there: 1.5 kB a second
+_SCHEMES = "http://", "https://"
 LINE_ERRORS = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+
+MAX_HEADER_BYTES = 1 << 16  # of a long name or a comment in an archive, which tarfile reads into memory
 
 
 def fetch(address, path, size, sha256, spare=0, attempts=6, pause=1.0, progress=True):
@@ -58,7 +64,7 @@ def fetch(address, path, size, sha256, spare=0, attempts=6, pause=1.0, progress=
         kept aside as ``<path>.bad``, and the next call starts afresh).
     """
     path = Path(path)
-    if not address.startswith(("http://", "https://")):
+    if not address.startswith(_SCHEMES):
         raise DatasetError(f"{address}: not an http:// or https:// address")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,7 +92,9 @@ def _download(address, part, size, attempts, pause, progress):
         reason = "the connection was cut"
         try:
             _continue(address, part, size, progress)
-        except LINE_ERRORS as error:
+        except DatasetError:
+            raise
+        except (*LINE_ERRORS, ValueError) as error:  # a ValueError of http.client's: a length that is no number
             reason = getattr(error, "reason", None) or error
     if _size(part) < size:
         raise DatasetError(f"{address}: {reason}, after {attempts} attempts and {_size(part):,} of {size:,} bytes; "
@@ -96,7 +104,7 @@ def _download(address, part, size, attempts, pause, progress):
 def _continue(address, part, size, progress):
     """Append what one connection yields; from the start if the server cannot continue."""
     offset = _size(part)
-    with _open(address, offset) as response:
+    with _Watch() as watch, _open(address, offset, watch) as response:
         start, total = _offered(response)
         if total not in (None, size):
             raise DatasetError(f"{address}: the file there has {total:,} bytes, not {size:,}; it is another one")
@@ -104,19 +112,95 @@ def _continue(address, part, size, progress):
             raise DatasetError(f"{address}: asked for byte {offset}, the server sent from byte {start}")
         with (open(part, "ab" if start else "wb") as file,
               progress_bar(part.stem, None, progress, total=size, initial=start, unit="B", unit_scale=True) as bar):
-            while start < size and (chunk := response.read(min(CHUNK, size - start))):
-                file.write(chunk)
-                start += len(chunk)
-                bar.update(len(chunk))
+            buffer = memoryview(bytearray(CHUNK))  # read() would make room for what a server calls a chunk
+            while start < size and (n := response.readinto(buffer[:size - start])):
+                watch.restart()
+                file.write(buffer[:n])
+                start += n
+                bar.update(n)
 
 
-def _open(address, offset):
+class _Watch:
+    """Cuts a connection that takes its time over the next chunk, however regularly a byte of it arrives.
+
+    A socket's own limit holds for a single read, and begins anew with every byte.
+    """
+
+    def __enter__(self):
+        self._sockets, self._timer, self._is_late = [], None, False
+        self.restart()
+        return self
+
+    def __exit__(self, kind, *_):
+        self._timer.cancel()
+        if self._is_late and (kind is None or issubclass(kind, LINE_ERRORS)):
+            raise TimeoutError(f"fewer than {CHUNK:,} bytes in {PATIENCE} seconds")
+
+    def restart(self):
+        """The next chunk may take its time."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(PATIENCE, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def add(self, connected):
+        """A socket that the download waits for."""
+        self._sockets.append(connected)
+        if self._is_late:
+            self._cut()
+
+    def _cut(self):
+        self._is_late = True
+        for connected in self._sockets:
+            with suppress(OSError):  # it is closed
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)  # and not that of TLS, which takes its time too
+
+
+def _watched(kind, watch):
+    """A class of connections, HTTP's or HTTPS's, whose sockets are watched."""
+    class Connection(kind):
+        def connect(self):
+            super().connect()
+            watch.add(self.sock)
+    return Connection
+
+
+class _HTTP(urllib.request.HTTPHandler):
+    def __init__(self, watch):
+        super().__init__()
+        self._connection = _watched(http.client.HTTPConnection, watch)
+
+    def http_open(self, request):
+        return self.do_open(self._connection, request)
+
+
+class _HTTPS(urllib.request.HTTPSHandler):
+    def __init__(self, watch):
+        super().__init__()
+        self._connection = _watched(http.client.HTTPSConnection, watch)
+
+    def https_open(self, request):
+        return self.do_open(self._connection, request)
+
+
+class _Redirect(urllib.request.HTTPRedirectHandler):
+    """To HTTP and HTTPS alone; FTP would be followed else, by other rules than those here."""
+
+    def redirect_request(self, request, response, code, reason, headers, address):
+        if not address.lower().startswith(_SCHEMES):
+            raise urllib.error.HTTPError(address, code, f"{reason}, to {address}", headers, response)
+        return super().redirect_request(request, response, code, reason, headers, address)
+
+
+def _open(address, offset, watch):
     """The server's answer; a refusal that no repetition changes is a DatasetError."""
     headers = {"User-Agent": "dbn"}
     if offset:
         headers["Range"] = f"bytes={offset}-"
+    opener = urllib.request.build_opener(_HTTP(watch), _HTTPS(watch), _Redirect())
     try:
-        return urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=TIMEOUT)
+        return opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
         if error.code >= 500 or error.code in (408, 429):  # time-out, too many requests
@@ -129,12 +213,12 @@ def _open(address, offset):
 def _offered(response):
     """First byte that the answer holds, and the whole file's length (None where the server does not say)."""
     if response.status == 206:
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.fullmatch(r"bytes ([0-9]{1,18})-[0-9]+/([0-9]{1,18}|\*)", response.headers.get("Content-Range", ""))
         if not found:
             raise DatasetError(f"{response.url}: the server sent a part of the file without saying which")
         return int(found[1]), None if found[2] == "*" else int(found[2])
     length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else None
+    return 0, int(length) if re.fullmatch("[0-9]{1,18}", length) else None
 
 
 def _verify(file, path, size, sha256):
@@ -182,6 +266,27 @@ class _AtMost:
         return data
 
 
+class _Header(tarfile.TarInfo):
+    """The header of an archive's next member, refused before tarfile reads into memory what it announces."""
+
+    @classmethod
+    def frombuf(cls, buf, encoding, errors):
+        header = super().frombuf(buf, encoding, errors)
+        if header.type == tarfile.GNUTYPE_SPARSE:
+            cls._refuse_sparse()
+        if header.size < 0 or (not header.isreg() and header.size > MAX_HEADER_BYTES):
+            raise DatasetError(f"a member that is no plain file has {header.size:,} bytes")
+        return header
+
+    @staticmethod
+    def _refuse_sparse(*_):
+        """A sparse file unpacks to more than it holds, and its map may be as long as the archive."""
+        raise DatasetError("a member is a sparse file")
+
+    # where tarfile would read the maps of those whose other header says so
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _refuse_sparse
+
+
 def unpack(archive, target, wanted, max_bytes, progress=True):
     """Unpack the files of a tar archive that are wanted, all or nothing.
 
@@ -220,7 +325,7 @@ def unpack(archive, target, wanted, max_bytes, progress=True):
             if not n_files:
                 raise DatasetError("no track of the data set is in it")
             os.rename(Path(folder) / target.name, target)
-        except (tarfile.TarError, zlib.error, EOFError, OSError, DatasetError) as error:
+        except Exception as error:  # of a stranger's bytes: tarfile's readers of headers raise a dozen kinds
             raise DatasetError(f"{archive}: cannot be unpacked: {error}; nothing was put at {target}") from error
     return n_files
 
@@ -228,12 +333,14 @@ def unpack(archive, target, wanted, max_bytes, progress=True):
 def _extract(archive, folder, wanted, max_bytes, progress):
     """Copy the wanted members below `folder` and count them."""
     n_files = 0
-    with (gzip.open(archive) as stream, tarfile.open(fileobj=_AtMost(stream, max_bytes), mode="r|") as tar):
+    with (gzip.open(archive) as stream,
+          tarfile.open(fileobj=_AtMost(stream, max_bytes), mode="r|", tarinfo=_Header) as tar):
         for member in progress_bar("unpack", tar, progress, unit="file"):
+            tar.members.clear()  # where tarfile would keep them all
             name = PurePosixPath(member.name)
-            if name.is_absolute() or ".." in name.parts or not (member.isdir() or _is_plain(member)):
-                raise DatasetError(f"member {member.name!r} is no plain file or folder inside it")
-            if _is_plain(member) and wanted.fullmatch(str(name)):
+            if name.is_absolute() or ".." in name.parts or not (member.isdir() or member.isreg()):
+                raise DatasetError(f"member {member.name[:100]!r} is no plain file or folder inside it")
+            if member.isreg() and wanted.fullmatch(str(name)):
                 path = folder / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # written here and not by tarfile: no owner, mode or time of the archive's choosing
@@ -241,7 +348,3 @@ def _extract(archive, folder, wanted, max_bytes, progress):
                     shutil.copyfileobj(source, file)
                 n_files += 1
     return n_files
-
-
-def _is_plain(member):
-    return member.isreg() and not member.issparse()  # a sparse file unpacks to more than it holds

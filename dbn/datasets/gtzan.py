@@ -36,11 +36,12 @@ import soundfile
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.download import fetch, unpack
 from dbn.datasets.identical import equal_pairs
-from dbn.errors import DatasetError, DBNError
+from dbn.errors import AudioError, DatasetError, DBNError
 from dbn.system.progress import progress_bar
 
 GENRES = ("blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock")
 SUFFIXES = (".au", ".wav", ".flac")  # of a track in two formats the first is taken: AU is the original
+MOST_SAMPLES = 10**7  # of a file, all channels together; a track has 0.7 million
 TRACK_FILE = re.compile(r"((%s)\.\d{5})(\.au|\.wav|\.flac)" % "|".join(GENRES), re.IGNORECASE)
 
 ADDRESS = "http://opihi.cs.uvic.ca/sound/genres.tar.gz"
@@ -285,8 +286,8 @@ def validate(root, index=None, progress=True):
     for track in progress_bar("validate", corpus.tracks, progress, unit="track"):
         try:
             digests[track.name] = wav_md5(track.path)
-        except (soundfile.SoundFileError, OSError) as error:
-            unreadable.append((track.name, str(error)))
+        except (soundfile.SoundFileError, OSError, AudioError) as error:
+            unreadable.append((track.name, getattr(error, "reason", str(error))))
     present = {track.name for track in corpus.tracks}
     return ValidationReport(
         matching=tuple(name for name, digest in digests.items() if digest == entries[name].md5),
@@ -309,8 +310,17 @@ def wav_md5(path):
     -------
     str
         32 hexadecimal digits; of a plain 16-bit WAV file, its own MD5.
+
+    Raises
+    ------
+    AudioError
+        It has many more samples than any track.
     """
-    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    with soundfile.SoundFile(path) as file:
+        rate = file.samplerate
+        if file.frames * file.channels > MOST_SAMPLES:  # or so it says: room would be made for them before
+            raise AudioError(path, f"more than {MOST_SAMPLES:,} samples, which no track has")
+        samples = file.read(dtype="int16", always_2d=True)
     wav = io.BytesIO()
     soundfile.write(wav, samples, rate, format="WAV", subtype="PCM_16")
     return hashlib.md5(wav.getbuffer()).hexdigest()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from dbn.datasets.corpus import PARTS, Corpus, Track
 from dbn.datasets.folder import printable, why_unusable
 from dbn.errors import DatasetError
-from dbn.system.files import require_plain_file
+from dbn.system.files import lines_of, require_plain_file
 
 HEADERS = (["file", "label"], ["file", "label", "part"])
 ALL_PARTS = (*PARTS, "excluded")
@@ -66,7 +66,7 @@ def _rows(table):
     rows, line_of = {}, {}
     try:
         with open(table, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file, strict=True)
+            reader = csv.reader(lines_of(file), strict=True)
             header = next(reader, None)
             if header not in HEADERS:
                 raise DatasetError(f"{table}, line 1: the header must be file,label or file,label,part")

@@ -18,6 +18,7 @@ M. I. Mandel and D. P. W. Ellis. A web-based game for collecting music metadata.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ import numpy as np
 
 from dbn.datasets.folder import READABLE, UNREADABLE
 from dbn.errors import DatasetError
+from dbn.system.files import lines_of, require_plain_file
 
 COLUMNS = {7: "clip, title, artist, album, offset, tag, count", 3: "tag, count, path"}
 
@@ -128,12 +130,8 @@ def load(tags_path, audio=None, min_count=2, n_tags=25):
 def _read(path):
     """The list: dict of id to (title, artist, album, offset), dict of (id, tag) to count, lines that do not count."""
     clips, counts, lines, skipped = {}, {}, {}, []
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: not a readable list of tags: {error}; see data/README.md for its form") from error
     n_columns = None
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(_lines(path), 1):
         if not line.strip():
             continue
         cells = [cell.strip().replace("\\'", "'") for cell in line.split("\t")]
@@ -154,6 +152,15 @@ def _read(path):
     return clips, counts, skipped
 
 
+def _lines(path):
+    require_plain_file(path, DatasetError)
+    try:
+        with open(path, encoding="utf-8-sig") as file:
+            yield from lines_of(file)
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{path}: not a readable list of tags: {error}; see data/README.md for its form") from error
+
+
 def _row(cells, place):
     """One line as (clip, (title, artist, album, offset), tag, count)."""
     if len(cells) == 7:
@@ -163,8 +170,8 @@ def _row(cells, place):
         about = []
     if not clip or not tag:
         raise DatasetError(f"{place}: the {'tag' if clip else 'clip'} is empty")
-    if not (count.isascii() and count.isdigit()):
-        raise DatasetError(f"{place}: the count of players is {count!r}, not a whole number")
+    if not re.fullmatch("[0-9]{1,9}", count):
+        raise DatasetError(f"{place}: the count of players is {count[:20]!r}, not a whole number below a billion")
     return clip, tuple(about), tag, int(count)
 
 

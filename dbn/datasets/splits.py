@@ -18,7 +18,7 @@ import numpy as np
 from dbn.datasets.corpus import PARTS
 from dbn.datasets.gtzan import read_index
 from dbn.errors import DatasetError
-from dbn.system.files import atomic_path
+from dbn.system.files import atomic_path, lines_of, require_plain_file
 
 FRACTIONS = (0.5, 0.2, 0.3)
 ORDERS = 50  # random orders of the artists that split_by_artist tries
@@ -263,11 +263,12 @@ def read_split(path, tracks=None):
         With the file and the line: another header, a line that is not two fields, an unknown part, a name twice, a
         name that is not among `tracks`; or a file that cannot be read.
     """
+    require_plain_file(path, DatasetError)
     known = None if tracks is None else {track.name for track in tracks}
     parts = {part: {} for part in (*PARTS, "excluded")}
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:  # spreadsheets begin with a byte-order mark
-            rows = csv.reader(file)
+            rows = csv.reader(lines_of(file))
             if next(rows, None) != ["track", "part"]:
                 raise DatasetError(f"{path}, line 1: the header must be track,part")
             for row in rows:
@@ -275,7 +276,9 @@ def read_split(path, tracks=None):
                 if why:
                     raise DatasetError(f"{path}, line {rows.line_num}: {why}")
                 parts[row[1]][row[0]] = rows.line_num
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except DatasetError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
         raise DatasetError(f"{path}: not a readable split: {error}") from error
     return Split(*map(tuple, parts.values()))
 

@@ -10,6 +10,8 @@ import numpy as np
 
 from dbn.errors import DBNError
 
+MOST_OPEN_WINDOWS = 10_000  # at one time, each with a mean and a deviation of every feature
+
 
 def window_bounds(n_frames, frame_rate, window=5.0, hop=2.5):
     """First frame of each window, and the one after its last.
@@ -98,7 +100,7 @@ class WindowStatistics:
     Raises
     ------
     DBNError
-        A window or hop shorter than one frame.
+        A window or hop shorter than one frame, or more windows open at once than memory is for.
     """
 
     def __init__(self, frame_rate, window=5.0, hop=2.5):
@@ -106,6 +108,9 @@ class WindowStatistics:
         (start, stop), (second, _) = window_bounds(math.ceil((window + hop) * frame_rate) + 2,
                                                    frame_rate, window, hop)[:2]
         self.length, self.step = stop - start, second - start
+        if self.length > MOST_OPEN_WINDOWS * self.step:
+            raise DBNError(f"windows of {window} s, one every {hop} s: more than {MOST_OPEN_WINDOWS:,} of them are "
+                           "open at once; take a longer hop")
         self.n_rows = 0
         self._open = []  # (first row, _Moments) of the windows that lack rows, in order
         self._next_start = 0
@@ -153,7 +158,7 @@ class _Moments:
 def _whole_frames(name, seconds, frame_rate):
     """Whole frames in so many seconds; the slack keeps e.g. 0.29 s at 100 frames a second (28.999...) at 29."""
     frames = seconds * frame_rate
-    if not 1 <= frames < math.inf:
+    if not 1 <= frames < 2**53:
         raise DBNError(f"{name} is {seconds} s, which is no number of frames at {frame_rate:g} a second; "
                        f"take at least {1 / frame_rate:.3g} s")
     return math.floor(frames + 1e-9)

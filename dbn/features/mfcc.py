@@ -97,6 +97,8 @@ def mel_filterbank(sample_rate=22050, frame_length=1024, n_mels=40, f_min=0.0, f
          "rate"),
         (mel_scale in ("slaney", "htk"), f"mel_scale is {mel_scale!r}; choose 'slaney' or 'htk'"),
         (filter_norm in ("slaney", None), f"filter_norm is {filter_norm!r}; choose 'slaney' or None"))
+    _require((n_mels <= frame_length, f"n_mels is {n_mels}: so many mel filters hold no DFT bin each of {frame_length} "
+                                      "samples; take a smaller n_mels or a longer frame_length"))
     bins = np.arange(frame_length // 2 + 1) * (sample_rate / frame_length)
     edges = mel_to_hz(np.linspace(hz_to_mel(f_min, mel_scale), hz_to_mel(f_max, mel_scale), n_mels + 2), mel_scale)
     lower, peak, upper = (edges[i:i + n_mels, None] for i in range(3))

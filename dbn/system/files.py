@@ -1,4 +1,5 @@
 """Files that are there whole or not at all, .npy files of rows, and errors of the disk in words."""
+import errno
 import io
 import mmap
 import os
@@ -14,14 +15,17 @@ from filelock import FileLock, Timeout
 
 from dbn.errors import DBNError
 
+MAX_LINE = 2**20  # characters of a line of a table
+
 
 @contextmanager
 def atomic_path(path):
     """Write a file beside its place and rename it into it, so that a reader never meets half a file.
 
     Yields a path in the same folder with the same suffix, to be written and closed inside the ``with`` block. On
-    success the file is flushed to the disk and takes the place of `path`, if need be of an older file; on any error,
-    an interrupt included, it is removed and `path` stays as it was.
+    success the file is flushed to the disk and takes the place of `path`, if need be of an older file, whose mode it
+    keeps; on any error, an interrupt included, it is removed and `path` stays as it was. A link stays a link: what it
+    leads to is written.
 
     Parameters
     ----------
@@ -37,15 +41,43 @@ def atomic_path(path):
     >>> with atomic_path("result.json") as temporary:  # doctest: +SKIP
     ...     temporary.write_text("{}")
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.stem}-{secrets.token_hex(4)}{path.suffix}")
+    path = link_target(path)
+    suffix = path.suffix if len(path.suffix) < 10 else ""
+    # a name as long as the system allows leaves no room for more
+    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{suffix}")
     try:
+        if path.is_file():  # what is written may be as private as what it replaces, from its first byte on
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         yield temporary
         flush_to_disk(temporary)
-        os.replace(temporary, path)
+        move_into_place(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def link_target(path):
+    """Where what is written to `path` belongs: where its links lead to, whether there is a file or not, or itself.
+
+    Raises
+    ------
+    OSError
+        Links that lead to each other.
+    """
+    path = Path(path)
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    if target.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
+    return target
+
+
+def move_into_place(temporary, path):
+    """Rename a finished file to `path`; a file that is there is replaced and hands on its mode."""
+    if path.is_file():
+        shutil.copymode(path, temporary)
+    os.replace(temporary, path)
     flush_to_disk(path.parent)  # the new name itself
 
 
@@ -122,6 +154,16 @@ def require_plain_file(path, error_class):
     if not stat.S_ISREG(mode):
         what = "a directory" if stat.S_ISDIR(mode) else "a pipe or a device"
         raise error_class(f"{path}: is {what}, not a plain file")
+
+
+def lines_of(file):
+    """The lines of an open text file; ValueError before more of one is in memory than any table's line has."""
+    number = 0
+    while line := file.readline(MAX_LINE):
+        number += 1
+        if len(line) == MAX_LINE:
+            raise ValueError(f"line {number} is longer than {MAX_LINE:,} characters")
+        yield line
 
 
 @contextmanager

@@ -19,3 +19,17 @@ def prepare_streams():
 def drop_stdout():
     """What could not be written is not tried again as Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def is_standard_stream(path):
+    """Whether a file that is there is the one which standard input, output or error is connected to.
+
+    ``/dev/stdout`` is a link to it. To put another file in its place would take from it what stands in it.
+    """
+    for descriptor in range(3):
+        try:
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return True
+        except OSError:
+            pass  # that stream is closed
+    return False

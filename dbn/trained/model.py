@@ -22,6 +22,8 @@ from dbn.trained.generative import gibbs_means, random_units, visible_means
 FORMAT = "hamel-eck-dbn"
 VERSION = 2  # of files that a program for version 1 would misread; all others are of version 1
 MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
+MAX_TOTAL_BYTES = 2**30  # of all arrays
+MAX_TEXT_BYTES = 2**26  # of a text in JSON, whose lists take ten times as much
 MAX_HEADER_BYTES = 10_000
 SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
 
@@ -281,6 +283,10 @@ def open_archive(path):
     require_plain_file(path, ModelFileError)
     try:
         with zipfile.ZipFile(path) as archive:
+            n_bytes = sum(info.file_size for info in archive.infolist())
+            if n_bytes > MAX_TOTAL_BYTES:
+                raise ModelFileError(f"{path}: its arrays have {n_bytes:,} bytes, and a model at most "
+                                     f"{MAX_TOTAL_BYTES:,}")
             yield archive
     except ModelFileError:
         raise
@@ -352,8 +358,11 @@ def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
     ndarray
     """
     info = archive.getinfo(f"{name}.npy")
-    if info.file_size > MAX_BYTES:
-        raise ValueError(f"{name} has {info.file_size:,} bytes")
+    most = MAX_TEXT_BYTES if kinds == "U" else MAX_BYTES
+    if info.file_size > most:
+        raise ValueError(f"{name} has {info.file_size:,} bytes, and at most {most:,} are read")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # as NumPy writes; others unpack in memory
+        raise ValueError(f"{name} is packed in a way that NumPy does not use")
     with archive.open(info) as file:
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0,
@@ -380,6 +389,7 @@ def _check_shapes(model, path):
     fits = (all(weights.shape == (n_in, n_out) and bias.shape == (n_out,)
                 for weights, bias, n_in, n_out in zip(model.weights, model.biases, sizes, sizes[1:]))
             and all(bias.shape == (n,) for bias, n in zip(model.visible_biases, sizes))
-            and len(model.classes) == sizes[-1] and all(isinstance(name, str) for name in model.classes))
+            and min(sizes[:-1]) > 0 and len(model.classes) == sizes[-1]
+            and all(isinstance(name, str) for name in model.classes))
     if not fits:
         raise ModelFileError(f"{path}: damaged: the sizes of its layers do not fit each other")

@@ -12,6 +12,7 @@ import pytensor
 
 from dbn.dbn import DBN
 from dbn.layers import shared_parameter
+from dbn.system.files import disk_errors
 
 _made = threading.local()  # a compiled epoch works on variables of its own, which two threads must not share
 
@@ -37,8 +38,6 @@ class CompiledEpoch:
         The rows to train on; pre-training does not use the second.
     streams : dbn.graph.streams.RandomStreams
         Draws the samples of pre-training, or what dropout leaves out.
-    run : callable
-        ``run(order, batch_size, lr)``, see :func:`dbn.graph.compile.epoch_function`.
     """
 
     def __init__(self, graph, dtype):
@@ -59,9 +58,14 @@ class CompiledEpoch:
         if "sparsity_cost" in self.numbers:
             options["sparsity"] = self.numbers["sparsity_target"], self.numbers["sparsity_cost"]
         if rbm is None:
-            self.run = dbn.finetuning_epoch(self.data_x, self.data_y, **options)
+            self._run = dbn.finetuning_epoch(self.data_x, self.data_y, **options)
         else:
-            self.run = dbn.pretraining_epoch(0, self.data_x, graph.k, *chains[:1], **options)
+            self._run = dbn.pretraining_epoch(0, self.data_x, graph.k, *chains[:1], **options)
+
+    def run(self, order, batch_size, lr):
+        """See :func:`dbn.graph.compile.epoch_function`; at its first call it is compiled, into PyTensor's folder."""
+        with disk_errors(pytensor.config.compiledir):
+            return self._run(order, batch_size, lr)
 
     def set_numbers(self, settings):
         """Take the values of :attr:`numbers` from a :class:`dbn.training.settings.TrainingSettings`."""

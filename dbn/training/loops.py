@@ -63,6 +63,7 @@ class TrainingResult:
 
 def build_dbn(settings, n_ins, n_outs, dtype="float32"):
     """The untrained network of `settings`, its weights drawn from the seed; see :class:`dbn.dbn.DBN`."""
+    settings.require_size(n_ins, n_outs)
     return DBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=n_ins, n_outs=n_outs,
                hidden_layers_sizes=settings.hidden_layers_sizes, visible=settings.visible, output=settings.output,
                dtype=dtype, activation=settings.activation, dropout=settings.dropout or None)

@@ -8,6 +8,7 @@ from numbers import Real
 import numpy as np
 
 from dbn.errors import TrainingError
+from dbn.trained.model import MAX_BYTES, MAX_TOTAL_BYTES
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,10 @@ class TrainingSettings:
 
     def __post_init__(self):
         sizes = self.hidden_layers_sizes
-        if not isinstance(sizes, (tuple, list)) or not sizes or not all(_is_integer(n) and n > 0 for n in sizes):
-            raise TrainingError(f"hidden_layers_sizes is {sizes!r}: give at least one layer, each of at least one unit")
+        if not isinstance(sizes, (tuple, list)) or not all(_is_integer(n) and n > 0 for n in sizes) or (
+                not 1 <= len(sizes) <= _MOST_LAYERS):
+            raise TrainingError(f"hidden_layers_sizes is {sizes!r}: give at least one layer, each of at least one "
+                                f"unit, and at most {_MOST_LAYERS} layers")
         for name, choices in _CHOICES.items():
             if getattr(self, name) not in choices:
                 raise TrainingError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
@@ -87,14 +90,24 @@ class TrainingSettings:
                                 "divergence trains binary hidden units; give pretrain_epochs 0, or activation sigmoid")
         # a sweep draws its settings with NumPy, whose numbers cannot be written as JSON
         plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes), "persistent": bool(self.persistent)}
-        for name, least in _INTEGERS.items():
-            plain[name] = int(self._checked(name, lambda value: _is_integer(value) and value >= least,
-                                            f"an integer of at least {least}"))
+        for name, (least, most) in _INTEGERS.items():
+            plain[name] = int(self._checked(name, lambda value: _is_integer(value) and least <= value <= most,
+                                            f"an integer of at least {least} and at most {most:,}"))
         for name, (lowest, below, text) in _NUMBERS.items():
             plain[name] = float(self._checked(
                 name, lambda value: isinstance(value, Real) and lowest <= value < below, text))
         for name, value in plain.items():
             object.__setattr__(self, name, value)
+
+    def require_size(self, n_ins, n_outs=0):
+        """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
+        sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
+        layers = [4 * below * above for below, above in zip(sizes, sizes[1:])]
+        if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
+            raise TrainingError(f"hidden_layers_sizes is {self.hidden_layers_sizes!r}: on {n_ins} inputs the weights "
+                                f"take {sum(layers) / 1e9:,.1f} GB, those of one layer up to {max(layers) / 1e9:,.2f} "
+                                f"GB; a model may have {MAX_TOTAL_BYTES / 1e9:.1f} GB, a layer {MAX_BYTES / 1e9:.2f} "
+                                "GB: give fewer units")
 
     def _checked(self, name, is_right, text):
         value = getattr(self, name)
@@ -104,9 +117,10 @@ class TrainingSettings:
 
 
 _CHOICES = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
-# the least value of each
-_INTEGERS = {"pretrain_epochs": 0, "finetune_epochs": 0, "k": 1, "batch_size": 1, "shard_frames": 1, "seed": 0,
-             "patience": 1}
+_MOST_LAYERS = 100
+# the least and the greatest value of each
+_INTEGERS = {"pretrain_epochs": (0, 10**6), "finetune_epochs": (0, 10**6), "k": (1, 10**6), "batch_size": (1, 10**6),
+             "shard_frames": (1, 10**12), "seed": (0, 2**32 - 1), "patience": (1, 10**9)}
 _POSITIVE = np.nextafter(0, 1), np.inf, "a positive number"
 _SHARE = 0, 1, "a number from 0 on, below 1"
 _FACTOR = 0, np.inf, "0 or a positive number"

@@ -1,4 +1,7 @@
-"""What came after the paper, one change at a time, then together (FOLLOW-UPS are named in README)."""
+"""What came after the paper, one change at a time, then together.
+
+Each idea's source stands beside its setting in :class:`dbn.training.settings.TrainingSettings`.
+"""
 from experiments.questions import answer
 from experiments.steps.options import run_script
 from experiments.steps.question import Variant

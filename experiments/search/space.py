@@ -80,5 +80,7 @@ def draw_point(space, number, base, scaling):
     sizes = base.hidden_layers_sizes
     sizes = (drawn.pop("units", sizes[0]),) * drawn.pop("layers", len(sizes))
     scaling, visible = drawn.pop("inputs", (scaling, base.visible))
+    if drawn.get("activation", base.activation) == "relu":
+        drawn["pretrain_epochs"] = 0  # rectified units are not pre-trained
     settings = replace(base, hidden_layers_sizes=sizes, visible=visible, **drawn)
     return Point(f"point-{number:03d}", number, settings, scaling)

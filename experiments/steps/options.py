@@ -6,19 +6,21 @@ import warnings
 from dataclasses import fields, replace
 from pathlib import Path
 
-from dbn.audio.pooling import pooled_frames
+from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
-from dbn.cli.options import add_options, checked_jobs
+from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 from dbn.training.settings import TrainingSettings
-from experiments.profiles import PROFILES, Profile
+from experiments.profiles import BOUNDS, PRETRAIN_SONGS, PROFILES, Profile
 from experiments.steps.results_folder import results_folder
 from experiments.steps.winner import OF_PROFILE, TAKEN, read_winner
 
 STOPPED = "stopped; the same command goes on from the last checkpoint"  # said after Ctrl-C
 
 DATASETS = ("synthetic", "gtzan", "folder", "majorminer")
+
+_BOUNDS = {"repeats": (1, 1000), "seed": (0, 2**32 - 1001)}  # of what is no field of a profile
 
 # fields of a profile that are not options of their own
 _NO_OPTIONS = ("training", "split", "corpus_seed")
@@ -120,31 +122,23 @@ def _take_winner(options, given):
 
 
 def _check(options):
+    profile = options.profile
     if options.dataset != "synthetic" and options.root is None:
         raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
     if options.dataset == "synthetic" and options.root is not None:
         raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
     if options.root is not None and not options.root.is_dir():
         raise DBNError(f"--root {options.root}: there is no such folder")
-    if options.profile.split == "sturm" and options.dataset != "gtzan":
+    if profile.split == "sturm" and options.dataset != "gtzan":
         raise DBNError(f"--split sturm names tracks of GTZAN, and the data set is {options.dataset}: give --dataset "
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
-    _check_profile(options.profile)
-    for name, least in (("repeats", 1), ("seed", 0)):
-        if getattr(options, name) < least:
-            raise DBNError(f"--{name} is {getattr(options, name)}: give an integer of at least {least}")
-
-
-def _check_profile(profile):
-    Scaling(profile.scaling)
-    pooled_frames(profile.pooling)
-    for name in ("train_songs", "train_share"):
-        if not 0 < getattr(profile, name) <= 1:
-            raise DBNError(f"--{name.replace('_', '-')} is {getattr(profile, name)}: give a share above 0, at most 1")
-    if profile.pretrain_songs not in ("labelled", "all"):
-        raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give labelled or all")
-    if profile.question_rows is not None and profile.question_rows < 2:
-        raise DBNError(f"--question-rows is {profile.question_rows}: give 2 or more, or none for all")
+    check_bounds(options, _BOUNDS)
+    check_bounds(profile, BOUNDS)
+    if profile.pretrain_songs not in PRETRAIN_SONGS:
+        raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give {' or '.join(PRETRAIN_SONGS)}")
+    pooled_frames(profile.pooling)  # refuses what is none
+    n_ins = Scaling(profile.scaling).n_components or pooled_width(profile.pooling, profile.frame_length // 2 + 1)
+    profile.training.require_size(n_ins)
 
 
 def run_script(main, argv=None):
@@ -155,8 +149,10 @@ def run_script(main, argv=None):
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     prepare_streams()
     try:
-        main(argv)
-        sys.stdout.flush()
+        try:
+            main(argv)
+        finally:  # --help ends by SystemExit
+            sys.stdout.flush()
     except DBNError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -9,13 +9,13 @@ import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from dbn.cli.inputs import open_model
 from dbn.datasets import majorminer, synthetic
 from dbn.datasets.corpus import Track
 from dbn.errors import DBNError
 from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
 from dbn.system.files import atomic_path, file_stamp
 from dbn.system.versions import versions
-from dbn.trained.model import load_model
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run, identical_pairs
 from experiments.steps.provenance import Origin
@@ -24,7 +24,6 @@ from experiments.tagging.features import MIM, ROWS, Clips, clip_features, parts_
 
 SVMS = "SVMs of the tags"  # what they are called among the parts of a result
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
-AT_LEAST = {"n_tagged_clips": 1, "min_players": 1, "n_tags": 1, "tag_folds": 2, "min_tagged_clips": 1}  # of a profile
 
 
 def parse_tagging(description, argv=None):
@@ -94,10 +93,6 @@ def run_experiment(options):
     """
     if options.dataset not in ("synthetic", "majorminer"):
         raise DBNError(f"--dataset {options.dataset} has no tags: autotagging is for synthetic and majorminer")
-    for name, least in AT_LEAST.items():
-        if getattr(options.profile, name) < least:
-            raise DBNError(f"--{name.replace('_', '-')} is {getattr(options.profile, name)}: give an integer of at "
-                           f"least {least}")
     corpora = Corpora(options)
     path, model = find_network(options, corpora)
     # every row's frames are those that the network was trained on
@@ -160,7 +155,7 @@ def _corpus_key(corpus):
 def find_network(options, corpora):
     """The network's path and :class:`dbn.trained.model.Model`: ``--model``, or that of Table 1 in the same folder."""
     if options.model is not None:
-        return options.model, load_model(options.model)
+        return options.model, open_model(options.model)
     if options.dataset == "majorminer":
         raise DBNError("--model is missing: MajorMiner has no genres to train the network on. Train one first, such as "
                        "with\n  python -m experiments.table1 --dataset gtzan --root data/gtzan --profile paper\n"

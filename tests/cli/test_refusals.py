@@ -26,10 +26,24 @@ def test_models_that_are_none(folder, here, capsys, command):
 
 
 @pytest.mark.parametrize("settings", [{}, SETTINGS | {"more": 1}, SETTINGS | {"frame_length": 1024},
-                                      SETTINGS | {"hop_length": 0}, SETTINGS | {"window": "none such"}])
+                                      SETTINGS | {"hop_length": 0}, SETTINGS | {"window": "none such"},
+                                      SETTINGS | {"frame_length": 3 * 10**8}, SETTINGS | {"frame_length": 2**40},
+                                      SETTINGS | {"sample_rate": 10**9}, SETTINGS | {"hop_length": 2**62},
+                                      SETTINGS | {"window": 1e300}])
 def test_models_whose_frames_do_not_fit(here, capsys, settings):
     save_model("model.npz", replace(load_model("model.npz"), frame_settings=settings))
     assert "model.npz: " in refusal(capsys, "info", "model.npz")
+
+
+def test_models_without_classes(folder, here, capsys):
+    """Features can be had of them, and no more."""
+    model = load_model("model.npz")
+    save_model("model.npz", replace(model, weights=[*model.weights[:-1], model.weights[-1][:, :0]],
+                                    biases=[*model.biases[:-1], model.biases[-1][:0]], classes=()))
+    song = folder / "music" / "one.wav"
+    for command in ("classify", "plot"):
+        assert "model.npz: has no classes" in refusal(capsys, command, "model.npz", song)
+    refusal(capsys, "extract", "model.npz", song, "-o", "out.npz", status=0)
 
 
 @pytest.mark.parametrize("arguments, reason", [
@@ -45,6 +59,7 @@ def test_models_whose_frames_do_not_fit(here, capsys, settings):
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--hop", "1"], "--window"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--window", "0.0001"], "window"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--window", "3600", "--hop", "0.01"], "longer hop"),
     (["plot", "model.npz", "{song}", "-o", "out.txt"], ".png"),
     (["plot", "model.npz", "."], "folder")])
 def test_wrong_options(folder, here, capsys, arguments, reason):
@@ -56,7 +71,8 @@ def test_wrong_options(folder, here, capsys, arguments, reason):
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["classify"], ["classify", "model.npz"], ["extract", "m", "f"],
                                        ["extract", "m", "f", "-o", "o.npz", "--window", "-1"],
-                                       ["extract", "m", "f", "-o", "o.npz", "--window", "nan"]])
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "nan"],
+                                       ["extract", "m", "f", "-o", "o.npz", "--window", "1e300"]])
 def test_wrong_usage(capsys, arguments):
     assert "usage: dbn" in usage_error(capsys, *arguments)
 
@@ -84,6 +100,15 @@ def test_a_full_disk(folder, here):
 
 def test_output_closed(here):
     assert call("info", "model.npz", preexec_fn=lambda: os.close(1)).returncode == 0
+
+
+def test_a_link_to_standard_output_stays_one(folder, here):
+    """As ``/dev/stdout`` is one, which root may replace."""
+    os.symlink("/proc/self/fd/1", "link")
+    with open("here.txt", "w+b") as output:
+        done = call("classify", "model.npz", folder / "music" / "one.wav", "-o", "link", stdout=output)
+    assert done.returncode == 2 and b"link: standard input, output or error" in done.stderr
+    assert os.readlink("link") == "/proc/self/fd/1" and not os.path.getsize("here.txt")
 
 
 def test_standard_error_closed(folder, here):

@@ -216,6 +216,37 @@ def test_what_others_put_into_the_work_folder_stays(quick, folder, tmp_path):
     assert names_in(tmp_path / "model.npz.work") == ["thesis.txt"]
 
 
+@pytest.mark.parametrize("name", ["frames", "dbn-0123456789ab"])
+def test_a_work_folder_that_somebody_else_has_made(quick, folder, tmp_path, capsys, name):
+    """What bears the names of a run's own is not removed: not before, not after, not through a link."""
+    (tmp_path / "theirs" / name).mkdir(parents=True)
+    (tmp_path / "model.npz.work").symlink_to("theirs")
+    assert train(folder, tmp_path / "model.npz") == 2
+    assert f"{name}, which no dbn train has made" in capsys.readouterr().err
+    assert train(folder, tmp_path / "other.npz") == 0
+    (tmp_path / "other.npz.work").symlink_to("theirs")
+    assert train(folder, tmp_path / "other.npz") == 0  # it is there already
+    assert names_in(tmp_path / "theirs") == [name]
+
+
+def test_a_folder_of_a_like_name_beside_a_runs_own(quick, folder, tmp_path):
+    assert train(folder, tmp_path / "model.npz", "--keep") == 0
+    (tmp_path / "model.npz.work" / "dbn-notes").mkdir()
+    assert train(folder, tmp_path / "model.npz") == 0
+    assert names_in(tmp_path / "model.npz.work") == ["dbn-notes"]
+
+
+def test_a_link_to_the_model_stays_one(quick, folder, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "model.npz").symlink_to("elsewhere/real.npz")
+    assert train(folder, tmp_path / "model.npz") == 0
+    (tmp_path / "elsewhere" / "real.npz").chmod(0o600)
+    assert train(folder, tmp_path / "model.npz", "--force") == 0
+    assert (tmp_path / "model.npz").is_symlink() and names_in(tmp_path) == ["elsewhere", "model.npz"]
+    assert names_in(tmp_path / "elsewhere") == ["real.npz"]
+    assert (tmp_path / "elsewhere" / "real.npz").stat().st_mode & 0o777 == 0o600
+
+
 def test_every_option_reaches_the_model(quick, folder, tmp_path):
     options = {"hidden_layers_sizes": (4, 3, 2), "visible": "gaussian", "output": "sigmoid", "pretrain_lr": 0.01,
                "pretrain_epochs": 1, "k": 2, "persistent": True, "finetune_lr": 0.2, "finetune_epochs": 3,

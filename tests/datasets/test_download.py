@@ -1,10 +1,13 @@
 """Downloads against a server on this machine that misbehaves in the ways real ones do; archives that are hostile."""
+import gzip
 import hashlib
 import io
 import re
 import tarfile
 import threading
+import tracemalloc
 from collections import namedtuple
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
@@ -19,6 +22,16 @@ SHA256 = hashlib.sha256(BODY).hexdigest()
 MEMBER = re.compile(r"genres/(a|b)/\1\.\d\.au")
 
 
+# Answers that no honest server gives; the first two hold the file all the same.
+LIES = {"a length of ²": b"Content-Length: \xb2\r\n\r\n" + BODY,
+        "a length of 5,000 digits": b"Content-Length: " + 5000 * b"1" + b"\r\n\r\n" + BODY,
+        "a chunk of -5 bytes": b"Transfer-Encoding: chunked\r\n\r\n-5\r\n" + BODY,
+        "a chunk of xyz bytes": b"Transfer-Encoding: chunked\r\n\r\nxyz\r\n" + BODY}
+# What is sent again and again, and before: a byte each time, or something that promises more.
+ENDLESS = {"drops": (b"HTTP/1.1 200 OK\r\n\r\n", b"x"), "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+           "headers": (b"HTTP/1.1 200 OK\r\nX-Long: ", b"x")}
+
+
 class Handler(BaseHTTPRequestHandler):
     """Serves ``server.body``; ``server.modes`` says how the next requests are answered, the last one for ever."""
 
@@ -29,6 +42,17 @@ class Handler(BaseHTTPRequestHandler):
         self.server.ranges.append(wanted)
         if mode.isdigit():
             self.send_error(int(mode))
+            return
+        if mode in LIES:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n" + LIES[mode])
+            return
+        if mode in ENDLESS:
+            self.send_for_ever(*ENDLESS[mode])
+            return
+        if "://" in mode:
+            self.send_response(302)
+            self.send_header("Location", mode)
+            self.end_headers()
             return
         body = self.server.body
         start = int(wanted[len("bytes="):-1]) if wanted and mode != "no range" else 0
@@ -43,6 +67,12 @@ class Handler(BaseHTTPRequestHandler):
         rest = body[start:]
         self.wfile.write(rest[:len(rest) // 2] if mode == "drop" else rest)
 
+    def send_for_ever(self, first, again):
+        with suppress(OSError):
+            self.wfile.write(first)
+            while not self.server.stopped.wait(0.02):
+                self.wfile.write(again)
+
     def log_message(self, *args):
         pass
 
@@ -51,10 +81,12 @@ class Handler(BaseHTTPRequestHandler):
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
         running.body, running.modes, running.ranges = BODY, ["good"], []
+        running.stopped = threading.Event()
         running.address = f"http://127.0.0.1:{running.server_port}/genres.tar.gz"
         thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield running
+        running.stopped.set()
         running.shutdown()
         thread.join()
 
@@ -102,6 +134,39 @@ def test_a_server_without_ranges_starts_again(server, tmp_path):
     server.modes = ["drop", "no range"]
     get(server, tmp_path / "x.gz")
     assert (tmp_path / "x.gz").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("mode", LIES)
+def test_lengths_that_are_none(server, tmp_path, mode):
+    server.modes = [mode]
+    if "length" in mode:
+        get(server, tmp_path / "x.gz")
+        assert (tmp_path / "x.gz").read_bytes() == BODY
+    else:
+        with pytest.raises(DatasetError, match="after 2 attempts|SHA-256"):
+            get(server, tmp_path / "x.gz", attempts=2)
+
+
+@pytest.mark.parametrize("mode", ENDLESS)
+def test_a_server_that_always_sends_a_little_more(server, tmp_path, monkeypatch, mode):
+    monkeypatch.setattr(download, "PATIENCE", 0.3)
+    server.modes = [mode]
+    with pytest.raises(DatasetError, match="fewer than 262,144 bytes in 0.3 seconds, after 2 attempts"):
+        get(server, tmp_path / "x.gz", attempts=2)
+    server.modes = ["good"]
+    (tmp_path / "x.gz.part").unlink(missing_ok=True)
+    get(server, tmp_path / "x.gz")
+    assert (tmp_path / "x.gz").read_bytes() == BODY
+
+
+@pytest.mark.parametrize("leads_to", ["ftp://127.0.0.1:9/x.gz", "file:///etc/passwd"])
+def test_a_server_that_leads_elsewhere(server, tmp_path, leads_to):
+    server.modes = [leads_to]
+    with pytest.raises(DatasetError, match="HTTP 302 .*give another address"):
+        get(server, tmp_path / "x.gz")
+    assert len(server.ranges) == 1
+    server.modes = [server.address, "good"]
+    get(server, tmp_path / "x.gz")
 
 
 def test_a_range_that_was_not_asked_for_is_refused(server, tmp_path):
@@ -214,6 +279,40 @@ def test_hostile_archives_put_nothing_anywhere(tmp_path, name, content):
     with pytest.raises(DatasetError, match="x.gz: cannot be unpacked: .*nothing was put"):
         unpack(inside / "x.gz", inside / "genres", MEMBER, 10**5, progress=False)
     assert [file.name for file in tmp_path.rglob("*")] == ["deep", "inside", "x.gz"]
+
+
+def gnu_header(kind, size):
+    """A member's header, and nothing of what it announces."""
+    info = tarfile.TarInfo("genres/a/a.1.au")
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.GNU_FORMAT)
+
+
+def pax_member(records):
+    info = tarfile.TarInfo("genres/a/a.1.au")
+    info.pax_headers = records
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+@pytest.mark.parametrize("members, why", [
+    (gnu_header(tarfile.GNUTYPE_LONGNAME, 10**9), "has 1,000,000,000 bytes"),
+    (gnu_header(tarfile.XHDTYPE, 10**9), "has 1,000,000,000 bytes"),
+    (gnu_header(tarfile.REGTYPE, -512), "bytes"),
+    (gnu_header(tarfile.GNUTYPE_SPARSE, 512) + 512 * b"\xff", "sparse"),
+    (pax_member({"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}) + 512 * b"x", "sparse"),
+    (pax_member({"GNU.sparse.map": "1,x"}), "sparse"),
+    (pax_member({"size": "-99999"}), "backwards")])
+def test_headers_that_announce_too_much(tmp_path, members, why):
+    """What tarfile would take into memory, or stumble over, before it hands out the member."""
+    with gzip.open(tmp_path / "x.gz", "wb") as file:
+        file.write(members + 10**6 * b"\0")
+    tracemalloc.start()
+    with pytest.raises(DatasetError, match=f"x.gz: cannot be unpacked: .*{why}"):
+        unpack(tmp_path / "x.gz", tmp_path / "genres", MEMBER, 2 * 10**9, progress=False)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10**6
+    assert [file.name for file in tmp_path.iterdir()] == ["x.gz"]
 
 
 @pytest.mark.parametrize("name", ["genres/a/a.1.au", "unwanted"])

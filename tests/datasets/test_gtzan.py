@@ -177,6 +177,15 @@ def test_one_changed_sample_differs(root, index):
     assert gtzan.validate(root, index).differing == ("blues.00000",)
 
 
+def test_a_track_that_promises_hours_is_not_waited_for(root, index):
+    path = root / "genres" / "jazz" / "jazz.00000.flac"
+    data = bytearray(path.read_bytes())
+    data[21] |= 15  # the upper bits of its number of samples
+    path.write_bytes(data)
+    [(name, why)] = gtzan.validate(root, index).unreadable
+    assert (name, why) == ("jazz.00000", "more than 10,000,000 samples, which no track has")
+
+
 def test_real_clips_hold_the_official_samples(gtzan_mini):
     report = gtzan.validate(gtzan_mini, progress=False)
     assert len(report.matching) == 100 and len(report.missing) == 900

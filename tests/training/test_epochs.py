@@ -1,4 +1,7 @@
 """Compiled epochs are shared by networks of one shape, and by no two threads."""
+import errno
+import os
+import re
 import threading
 
 import numpy as np
@@ -7,6 +10,7 @@ import pytest
 
 import dbn.training.epochs
 from dbn.audio.frames import FrameSet
+from dbn.errors import DBNError
 from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from small_network import N_OUTS, examples, forget_compiled, settings, training_sets
@@ -49,6 +53,17 @@ def test_networks_of_any_width_share_two_functions(compilations, monkeypatch):
         forget_compiled(monkeypatch)
         assert bits(sets, **options) == expected
     assert len(compilations) == 6
+
+
+def test_a_full_folder_of_compiled_functions_is_named(quick, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    epoch = compiled_epoch(FINETUNING, "float32")
+    monkeypatch.setattr(epoch, "_run", full)
+    folder = re.escape(str(pytensor.config.compiledir))
+    with pytest.raises(DBNError, match=f"^{folder}: cannot be written: No space left"):
+        epoch.run(np.arange(1), 1, 0.1)
 
 
 def test_every_shape_has_a_function_of_its_own(monkeypatch):

@@ -7,6 +7,7 @@ and renamed into it, so that a file that is there is complete.
 import io
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,6 +76,7 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
                 "sample_rate": SAMPLE_RATE}
     check_settings(settings, jobs, at_least={"clips_per_genre": 1, "artists_per_genre": 1, "seed": 0})
     directory = Path(directory)
+    require_room(directory, "genres", clips_per_genre * len(GENRES), seconds)
     claim(directory, settings, folder="genres")
     orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
     make_missing(orders, settings["seconds"], jobs, progress)
@@ -123,6 +125,20 @@ def check_settings(settings, jobs, at_least):
             raise DatasetError(f"{name}={value!r}: give a whole number from {least} on")
     if not 1 <= settings["seconds"] <= 600:
         raise DatasetError(f"seconds={settings['seconds']!r}: give a length from 1 to 600 seconds")
+
+
+def require_room(directory, folder, n_clips, seconds):
+    """Raise DatasetError if the disk has no room for so many clips, those in the directory's `folder` among them."""
+    needed = n_clips * _clip_bytes(seconds)
+    place = directory.absolute()
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if needed > free:  # most of them may be there
+        free += sum(path.stat().st_size for path in (directory / folder).rglob("*.wav"))
+    if needed > free:
+        raise DatasetError(f"{directory}: {n_clips:,} clips of {seconds:g} s take {needed / 1e9:,.1f} GB, and "
+                           f"{free / 1e9:,.1f} GB are free; make fewer or shorter ones, or name another directory")
 
 
 def claim(directory, settings, folder):
@@ -197,8 +213,12 @@ def make_missing(orders, seconds, jobs=1, progress=True):
 
 def _is_complete(path, seconds):
     """Whether a clip and its sidecar are there (a file that is there is complete unless somebody cut it)."""
-    n_bytes = WAV_HEADER_BYTES + 2 * round(seconds * SAMPLE_RATE)
-    return path.is_file() and path.stat().st_size == n_bytes and path.with_suffix(".json").is_file()
+    return (path.is_file() and path.stat().st_size == _clip_bytes(seconds)
+            and path.with_suffix(".json").is_file())
+
+
+def _clip_bytes(seconds):
+    return WAV_HEADER_BYTES + 2 * round(seconds * SAMPLE_RATE)
 
 
 def _write_clip(order, seconds):

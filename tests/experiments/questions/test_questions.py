@@ -106,8 +106,9 @@ def test_frames_of_a_share(smoke_run):
     assert fewer.n_segments == 10 and fewer.n_frames <= round(0.4 * whole.n_frames)
 
 
-@pytest.mark.parametrize("option, labelled, pretrained", [((), 30, None), (("--train-songs", "0.4"), 10, None),
-                                                          (("--train-songs", "0.4", "--pretrain-songs", "all"), 10, 30)])
+@pytest.mark.parametrize("option, labelled, pretrained", [
+    ((), 30, None), (("--train-songs", "0.4"), 10, None),
+    (("--train-songs", "0.4", "--pretrain-songs", "all"), 10, 30)])
 def test_what_the_network_learns_from(smoke_run, monkeypatch, option, labelled, pretrained):
     seen = {}
 

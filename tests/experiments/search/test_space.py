@@ -60,6 +60,12 @@ def test_what_the_space_does_not_name_is_the_profile_s():
     assert point.settings == replace(BASE, k=3, finetune_lr=0.2) and point.scaling == "log"
 
 
+def test_rectified_units_are_drawn_without_pretraining():
+    space = {"activation": Choice("sigmoid", "relu"), "pretrain_epochs": Choice(1, 5)}
+    drawn = [draw_point(space, number, BASE, "minmax").settings for number in range(20)]
+    assert {(point.activation, point.pretrain_epochs > 0) for point in drawn} == {("sigmoid", True), ("relu", False)}
+
+
 @pytest.mark.parametrize("space", [{"units_per_layer": Choice(5)}, {"seed": Choice(1, 2)}, {"visible": Choice("x")}])
 def test_a_name_that_is_no_setting_is_refused(space):
     with pytest.raises(DBNError, match=rf"profiles\.py: the search space names {next(iter(space))}; it may"):

@@ -1,0 +1,57 @@
+"""Options of the scripts beyond reason: each is named before anything is made."""
+import os
+from dataclasses import fields
+
+import joblib
+import pytest
+
+from dbn.audio.extraction import checked_settings, extract_frames
+from dbn.cli.options import check_bounds, checked_jobs
+from dbn.datasets import synthetic
+from dbn.errors import DBNError
+from experiments.profiles import BOUNDS, PROFILES, Profile
+from experiments.steps.options import parse
+
+
+@pytest.mark.parametrize("option", [
+    "--frame-length 100000000000000", "--n-mels 100000000", "--valid-stride 0", "--sweep-frames -1", "--svm-frames -1",
+    "--clips-per-genre 100000000", "--clip-seconds nan", "--tag-folds 1", "--frame-C 1,inf", "--repeats 0",
+    "--seed -1", "--jobs 10000000000000000000", "--hop-length 0"])
+def test_a_number_out_of_bounds_names_its_option(tmp_path, option):
+    name, value = option.split()
+    with pytest.raises(DBNError, match=f"^{name} is"):
+        parse("", ["--out", str(tmp_path / "out"), name, value])
+    assert not os.listdir(tmp_path)
+
+
+def test_no_more_processes_than_cores_or_songs(tmp_path, monkeypatch):
+    cores = joblib.cpu_count()
+    assert (checked_jobs(60), checked_jobs(-1), checked_jobs(1)) == (min(60, cores), cores, 1)
+    monkeypatch.setattr(joblib, "effective_n_jobs", lambda jobs: 8 if jobs == -1 else jobs)
+    asked = []
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **_: asked.append(n_jobs) or (lambda tasks: ()))
+    for jobs, n_clips in ((60, 3), (60, 20), (2, 3)):
+        extract_frames(["none"] * n_clips, tmp_path / "frames.npy", checked_settings(22050, 1024, 512, None), jobs)
+    assert asked == [3, 8, 2]
+
+
+def test_a_network_too_large_for_its_inputs():
+    parse("", ["--hidden-layers-sizes", "3000"])
+    with pytest.raises(DBNError, match="on 32769 inputs the weights take 0.4 GB"):
+        parse("", ["--hidden-layers-sizes", "3000", "--frame-length", "65536"])
+
+
+def test_every_number_of_a_profile_has_bounds():
+    numbers = {field.name for field in fields(Profile)
+               if any(kind in str(field.type) for kind in ("int", "float", "tuple"))} - {"corpus_seed"}
+    assert numbers == set(BOUNDS)
+    for profile in PROFILES.values():
+        check_bounds(profile, BOUNDS)
+
+
+def test_a_corpus_that_the_disk_has_no_room_for(tmp_path):
+    with pytest.raises(DBNError, match="1,000,000 clips of 600 s take 26,460.0 GB"):
+        synthetic.generate(tmp_path / "corpus", clips_per_genre=100_000, seconds=600)
+    with pytest.raises(DBNError, match="GB are free"):
+        synthetic.generate_tagged(tmp_path / "corpus", n_clips=10**6, seconds=600)
+    assert not os.listdir(tmp_path)

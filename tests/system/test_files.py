@@ -1,0 +1,50 @@
+"""What is written takes the place of what its name stands for, and of nothing else."""
+import os
+
+import pytest
+
+from dbn.system.files import atomic_path
+
+
+def write(path, text="new"):
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_a_link_stays_and_its_target_is_written(tmp_path, old):
+    (tmp_path / "deep").mkdir()
+    target = tmp_path / "deep" / "target.txt"
+    if old:
+        target.write_text(old)
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to("deep/target.txt")
+    write(tmp_path / "one")
+    assert target.read_text() == "new" and sorted(os.listdir(tmp_path)) == ["deep", "one", "two"]
+    assert (tmp_path / "one").is_symlink() and (tmp_path / "two").is_symlink()
+
+
+def test_links_that_lead_to_each_other(tmp_path):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        write(tmp_path / "a")
+    assert os.readlink(tmp_path / "a") == "b"
+
+
+def test_the_mode_is_kept_and_nobody_reads_meanwhile(tmp_path):
+    (tmp_path / "a").write_text("secret")
+    (tmp_path / "a").chmod(0o600)
+    with atomic_path(tmp_path / "a") as temporary:
+        temporary.write_text("another secret")
+        assert temporary.stat().st_mode & 0o077 == 0
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o600
+    (tmp_path / "a").chmod(0o664)
+    write(tmp_path / "a")
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o664
+
+
+@pytest.mark.parametrize("name", ["a" * 250 + ".json", "\u00e9" * 125 + ".json", "a." + "b" * 253])
+def test_a_name_as_long_as_names_may_be(tmp_path, name):
+    write(tmp_path / name)
+    assert os.listdir(tmp_path) == [name]
