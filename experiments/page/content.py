@@ -97,7 +97,8 @@ QUESTIONS = tuple(
         ("subsets", "subsets: a random part of the frames?", "§5.3"),
         ("minibatch", "minibatches: larger ones?", "§5.3"),
         ("pretraining", "pre-training: does it help, and do unlabelled songs?", "§3, §6"),
-        ("later", "later ideas: what would they have brought?", "after the paper")))
+        ("later", "later ideas: what would they have brought?", "after the paper"),
+        ("transfer", "transfer: do features and settings carry over to other music?", "§5.3, §6")))
 
 DATASETS = {"synthetic": "the embedded synthetic corpus: ten genres rendered from seeds, no music",
             "gtzan": "GTZAN (Tzanetakis), the paper's data set",

@@ -7,12 +7,12 @@ from experiments.steps.question import ask
 from experiments.table3 import window_examples
 
 
-def answer(description, argv, name, question, variants):
+def answer(description, argv, name, question, variants, own_options=None):
     """Read a script's command line and answer its question, see :func:`experiments.steps.question.ask`.
 
-    `variants` is their list, or a function that makes it from the profile.
+    `variants` is their list, or a function that makes it from the options.
     """
-    options = parse(description.split("\n")[0], argv)
+    options = parse(description.split("\n")[0], argv, own_options)
     profile = options.profile
     grid = {"C": profile.window_C, "gamma_times_features": profile.window_gamma}
-    ask(options, name, question, variants(profile) if callable(variants) else variants, window_examples, grid)
+    ask(options, name, question, variants(options) if callable(variants) else variants, window_examples, grid)

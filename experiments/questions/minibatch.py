@@ -8,9 +8,9 @@ QUESTION = "Would larger minibatches shorten the training? (§5.3)"
 SIZES = (10, 50, 100, 200, 500, 1000, 2000)
 
 
-def VARIANTS(profile):
+def VARIANTS(options):
     """The sizes; with a rate in proportion an epoch moves the weights as far, where the gradient stays the same."""
-    training = profile.training
+    training = options.profile.training
     rows = []
     for size in SIZES:
         factor = size / training.batch_size

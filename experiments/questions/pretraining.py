@@ -13,8 +13,9 @@ QUESTION = "Does pre-training help, and does unlabelled audio? (§3, §6)"
 SHARES = (1.0, 0.5, 0.2, 0.1, 0.02)
 
 
-def VARIANTS(profile):
-    """By share of the labels; of equal names the first is the one that the others are compared with."""
+def VARIANTS(options):
+    """By share of the labels."""
+    profile = options.profile
     rate, rows = profile.training.pretrain_lr, []
     for share in SHARES:
         songs = {"train_songs": share * profile.train_songs}

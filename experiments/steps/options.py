@@ -26,7 +26,8 @@ _BOUNDS = {"repeats": (1, 1000), "seed": (0, 2**32 - 1001)}  # of what is no fie
 _NO_OPTIONS = ("training", "split", "corpus_seed")
 
 
-def _path(text):
+def path_of(text):
+    """The path that an option names."""
     return Path(text).expanduser()
 
 
@@ -48,18 +49,20 @@ def parse(description, argv=None, own_options=None):
         ``dataset``, ``root``, ``seed``, ``repeats``, ``jobs``, ``out`` (a path), ``split`` and ``profile``, a
         :class:`experiments.profiles.Profile` with the changes that were asked for, among them the search's winner;
         ``profile_name``; ``winner``, what :func:`experiments.steps.winner.read_winner` says about the latter, or None;
-        ``argv``, the arguments as they were given.
+        ``argv``, the arguments as they were given; ``networks``, none: the folders of networks that were trained
+        elsewhere, see :class:`experiments.steps.question.Variant`.
     """
     parser = argparse.ArgumentParser(description=description,
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
-    parser.add_argument("--root", type=_path, help="the corpus's folder (gtzan, folder, majorminer)")
+    parser.add_argument("--root", type=path_of, help="the corpus's folder (gtzan, folder, majorminer)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo", help="how large the experiment is")
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the training")
     parser.add_argument("--repeats", type=int, default=1, help="seeds to run, from --seed on; their songs are pooled")
     parser.add_argument("--jobs", type=int, default=-1, help="processes; -1 is one a core")
-    parser.add_argument("--out", type=_path, help="where results go (default: results/synthetic-<profile>; of another "
-                                                  "corpus results/<dataset>-<root's name>-<its key>-<profile>)")
+    parser.add_argument("--out", type=path_of,
+                        help="where results go (default: results/synthetic-<profile>; of another corpus "
+                             "results/<dataset>-<root's name>-<its key>-<profile>)")
     parser.add_argument("--split", help="class, artist, sturm (GTZAN's fault-filtered one; it fixes the songs, and the "
                                         "paper's sizes are --profile paper), or a CSV file with the columns track,part "
                                         "(default: the profile's)")
@@ -74,7 +77,7 @@ def parse(description, argv=None, own_options=None):
                 TrainingSettings, ("seed",))
     argv = sys.argv[1:] if argv is None else argv
     options = parser.parse_args(argv)
-    options.argv = list(argv)
+    options.argv, options.networks = list(argv), []
     return _with_profile(options)
 
 

@@ -65,6 +65,8 @@ def accuracy_against_cost(path, rows, title):
     places = np.arange(len(rows))[::-1]
     for axes, of, name in zip(panels, ("", "network_"), ("All Layers, Table 3's SVM", "the network alone")):
         for place, row in zip(places, rows):
+            if row[f"{of}accuracy"] is None:
+                continue
             accuracy, bounds = row[f"{of}accuracy"], row[f"{of}ci95"] or [row[f"{of}accuracy"]] * 2
             axes.plot(bounds, [place, place], color="0.75", linewidth=4, solid_capstyle="butt", zorder=1)
             colour = "black" if row is rows[0] else "tab:blue"

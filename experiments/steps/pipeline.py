@@ -232,6 +232,8 @@ class Run:
     def network_folder(self):
         """Where this network is kept; the name covers the frames, the split and every option of the training."""
         options = self.corpora.options
+        if options.networks:
+            return Path(options.networks[self.seed - options.seed])
         if options.winner:
             winner.check_frames(options.out, search_command(options), self.corpora.store.key)
         split = [getattr(self.split, part) for part in ("train", "valid")]
@@ -289,19 +291,18 @@ def prepared_runs(options):
 
 
 def prepared_systems(systems):
-    """What :func:`prepared_runs` gives for each of several options that differ in their profiles alone; a list.
+    """What :func:`prepared_runs` gives for each of several options of the same ``jobs``; a list.
 
     All their networks are trained, `--jobs` of them at a time.
     """
-    options = systems[0]
-    prepared = [(Corpora(each), []) for each in systems]
-    for corpora, runs in prepared:
+    prepared = [(Corpora(options), []) for options in systems]
+    for options, (corpora, runs) in zip(systems, prepared):
         runs += [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
         for run in runs:
             run.split  # a split that cannot be drawn is said before hours of training
         corpora.store  # made here, with all processes, not by each worker
     warn(*prepared[0])
-    _train_all([run for _, runs in prepared for run in runs], options.jobs)
+    _train_all([run for _, runs in prepared for run in runs], systems[0].jobs)
     return prepared
 
 

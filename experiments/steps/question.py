@@ -34,16 +34,20 @@ class Variant:
     name : str
     profile, training : dict
         The fields of :class:`experiments.profiles.Profile`, and of its training, that differ from the first row's.
+    networks : list of str
+        Folders of networks that were trained elsewhere, one a seed; without any the networks are trained here.
     """
 
     name: str
     profile: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
+    networks: list = field(default_factory=list)
 
     def of(self, options):
         """The options with these changes."""
         training = replace(options.profile.training, **self.training)
-        return replace_options(options, profile=replace(options.profile, **self.profile, training=training))
+        return replace_options(options, profile=replace(options.profile, **self.profile, training=training),
+                               networks=self.networks)
 
 
 def replace_options(options, **changes):
@@ -85,8 +89,8 @@ def ask(options, name, question, variants, examples_of, grid):
         rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
     parts = [part for of_row in answers.values() for answer in of_row for part in answer["parts"]]
     result = table_result(name, options, corpora, runs, rows, corpora.seconds(), parts)
-    result |= judge.as_json({f"{row}, {measure}": _correct(answers[row], measure)
-                             for row in answers for measure in MEASURES})
+    correct = {f"{row}, {measure}": _correct(answers[row], measure) for row in answers for measure in MEASURES}
+    result |= judge.as_json({name: of_row for name, of_row in correct.items() if of_row})
     result |= {"question": question, "answers": [answer_text(rows, measure) for measure in MEASURES],
                "command": result["command"].replace("experiments.", "experiments.questions.", 1),
                "variants": [asdict(variant) for variant in variants]}
@@ -100,7 +104,8 @@ def _answer(run, row, examples_of, grid, jobs):
     Returns
     -------
     dict
-        ``correct`` (by measure a list of bool), ``valid_error``, ``costs`` and ``parts``.
+        ``correct`` (by measure a list of bool, None of a network for other classes), ``valid_error``, ``costs`` and
+        ``parts``.
     """
     depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, run.profile.window_seconds,
                   run.profile.window_hop]
@@ -116,8 +121,10 @@ def _answer(run, row, examples_of, grid, jobs):
     classes = run.corpora.corpus.classes
     songs = progress_bar(f"{row}, seed {run.seed}, test songs", examples.test_songs, unit=" songs")
     of_svm = [str(vote(svm.predict(examples.of_song(song)[ALL_LAYERS]))) == classes[song.label] for song in songs]
-    of_network = run.test_predictions["true"] == run.test_predictions["predicted"]
-    answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network.tolist()},
+    of_network = None
+    if tuple(run.model.classes) == tuple(classes):
+        of_network = (run.test_predictions["true"] == run.test_predictions["predicted"]).tolist()
+    answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network},
               "valid_error": run.model.about["best_error"], "costs": costs(run.model),
               "parts": [*run.parts, (f"SVMs, seed {run.seed}", versions())]}
     with atomic_path(path) as temporary:
@@ -151,7 +158,8 @@ def _without_compiler(seconds):
 
 
 def _correct(answers, measure):
-    return [np.array(answer["correct"][measure]) for answer in answers]
+    """For each seed a bool array [n_test]; an empty list where no song was labelled so."""
+    return [np.array(answer["correct"][measure]) for answer in answers if answer["correct"][measure] is not None]
 
 
 def _row(row, answers, judge):
@@ -160,13 +168,13 @@ def _row(row, answers, judge):
     entries = {}
     for measure, of_measure in MEASURES.items():
         correct, base = _correct(answers[row], measure), _correct(answers[first], measure)
-        about = judge.row(row, correct)
-        about.pop("paper")
+        about = judge.row(row, correct) if correct else {"accuracy": None, "ci95": None}
+        about.pop("paper", None)
         if measure == NETWORK:
             about = {"network_accuracy": about["accuracy"], "network_ci95": about["ci95"]}
         names = [f"{of_measure}{name}" for name in ("minus", "minus_ci95", "p", "p_resampled_t")]
         values = [None] * 4
-        if row != first:
+        if row != first and correct:
             p, _, resampled_t = judge.paired_test(correct, base)
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))
@@ -183,7 +191,7 @@ def answer_text(rows, measure):
     A difference counts whose p, corrected by Holm, is below 0.05.
     """
     of = MEASURES[measure]
-    first, *others = rows
+    first, *others = (row for row in rows if row[f"{of}accuracy"] is not None)
     better, worse = ([row for row in others if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
                      for sign in (1, -1))
     unclear = [row for row in others if row not in better and row not in worse]
@@ -215,8 +223,9 @@ def _markdown(result):
     header = ["", "All Layers", "minus the first", "Holm", "network", "minus the first", "Holm", "frame error",
               "s an epoch", "s to the best", "frames, MB", "peak, MB"]
     rows = [[row["name"], interval_text(row), _difference_text(row, ""), p_text(row["p_holm"]),
-             f"{row['network_accuracy']:.3f}", _difference_text(row, "network_"), p_text(row["network_p_holm"]),
-             f"{row['valid_error']:.3f}", *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
+             _number(row["network_accuracy"], digits=".3f"), _difference_text(row, "network_"),
+             p_text(row["network_p_holm"]), f"{row['valid_error']:.3f}",
+             *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
              *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
     tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
              "p is McNemar's exact test")
@@ -225,5 +234,5 @@ def _markdown(result):
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
 
 
-def _number(value, unit=1):
-    return "" if value is None else f"{value / unit:.3g}"
+def _number(value, unit=1, digits=".3g"):
+    return "" if value is None else f"{value / unit:{digits}}"

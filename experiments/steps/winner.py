@@ -71,6 +71,38 @@ def read_winner(out, search, run):
     return settings, about
 
 
+def winner_elsewhere(out):
+    """The winner of a search on another corpus.
+
+    Parameters
+    ----------
+    out : pathlib.Path
+        That search's results folder.
+
+    Returns
+    -------
+    settings : dict
+        Those of `TAKEN`.
+    dataset : str
+        Its corpus.
+    songs : set of str
+        By which it was chosen.
+
+    Raises
+    ------
+    DBNError
+        No search with a winner.
+    """
+    path = out / "sweep.json"
+    try:
+        result = json.loads(path.read_text())
+        settings, dataset = {name: result["winner"]["settings"][name] for name in TAKEN}, result["dataset"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DBNError(f"{path}: holds no finished search with a winner ({error!r})") from error
+    plan = _read_plan(out, f"python -m experiments.sweep --out {out}")
+    return settings, dataset, {song for name in SONGS.values() for song in plan[name]}
+
+
 def _check_options(path, made_with, run):
     is_drawn = run["split"] in DRAWN_SPLITS
     for name in SAME if is_drawn else SAME[:-1]:

@@ -1,19 +1,24 @@
 """The questions: what their variants change, that their numbers are what the systems say, and what is said of them."""
 import importlib
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from dbn.audio import FrameSet
+from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
-from experiments.questions import pooling
+from experiments.questions import pooling, transfer
 from experiments.steps import pipeline, question
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
+from tests.search_records import record
 
 NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later")
 
@@ -79,7 +84,7 @@ def test_variants_are_different_systems_that_can_be(name):
     """Each by its own name, none of them the profile's own system."""
     script = importlib.import_module(f"experiments.questions.{name}")
     options = parse("", ["--profile", "paper"])
-    variants = script.VARIANTS(options.profile) if callable(script.VARIANTS) else script.VARIANTS
+    variants = script.VARIANTS(options) if callable(script.VARIANTS) else script.VARIANTS
     profiles = [variant.of(options).profile for variant in variants]
     assert options.profile not in profiles and len(variants) >= 9
     assert len({variant.name for variant in variants}) == len({str(profile) for profile in profiles}) == len(variants)
@@ -138,8 +143,9 @@ def test_a_subset_is_what_its_frames_are():
 
 
 def made_up(name, minus, p, seconds):
-    return {"name": name, "minus": minus, "minus_ci95": [minus - 0.02, minus + 0.02] if minus is not None else None,
-            "p_holm": p, "best_seconds": seconds}
+    interval = None if minus is None else [minus - 0.02, minus + 0.02]
+    return {"name": name, "accuracy": 0.5, "minus": minus, "minus_ci95": interval, "p_holm": p,
+            "best_seconds": seconds}
 
 
 def test_an_answer_says_what_is_better_worse_and_neither():
@@ -156,3 +162,69 @@ def test_an_answer_says_what_is_better_worse_and_neither():
 def test_options_that_cannot_be_meant(tmp_path, option, value):
     with pytest.raises(DBNError, match=option.split("-")[0]):
         parse("", arguments(tmp_path, f"--{option}", value))
+
+
+def transfer_options(out, *more):
+    return parse("", arguments(out, "--pretrain-epochs", "0", "--finetune-epochs", "1", *more), transfer.OWN_OPTIONS)
+
+
+def make_corpus(root, classes, seed):
+    """A folder of short clips of noise, four a class."""
+    rng = np.random.default_rng(seed)
+    for number, name in enumerate(classes):
+        (root / name).mkdir(parents=True)
+        for clip in range(4):
+            noise = rng.normal(size=22050) * np.exp(-np.arange(22050) / (2000 * (number + 1)))
+            soundfile.write(root / name / f"{clip}.wav", 0.1 * noise, 22050)
+    return root
+
+
+def test_another_corpus_s_networks_learn_from_no_song_that_is_tested_here(tmp_path):
+    """Here the same songs, so that all of them would be known; and classes of other names are no decisions."""
+    here = make_corpus(tmp_path / "here", ("a", "b"), 0)
+    options = transfer_options(tmp_path / "out", "--dataset", "folder", "--root", str(here), "--other-dataset",
+                               "folder", "--other-root", str(here), "--repeats", "2", "--seed", "3")
+    folders = transfer.other_networks(options)
+    for seed, folder in zip((3, 4), folders):
+        own = read_split(tmp_path / "out" / f"seed-{seed}" / "split.csv")
+        others = read_split(tmp_path / "out" / "other" / f"seed-{seed}" / "split.csv")
+        assert own.test and not set(own.test) & {*others.train, *others.valid, *others.test}
+        assert load_model(Path(folder) / "model.npz").about["n_frames"]["train"] > 0
+    elsewhere = make_corpus(tmp_path / "elsewhere", ("c", "d", "e"), 1)
+    transfer.main(arguments(tmp_path / "out", "--dataset", "folder", "--root", str(here), "--other-dataset", "folder",
+                            "--other-root", str(elsewhere), "--finetune-epochs", "1", "--question-rows", "4"))
+    rows = {row["name"]: row for row in json.loads((tmp_path / "out" / "transfer.json").read_text())["rows"]}
+    assert list(rows) == ["as in the profile", "weights as they are drawn", "pre-trained and no more",
+                          "networks of folder in elsewhere"]
+    borrowed = rows["networks of folder in elsewhere"]
+    assert borrowed["accuracy"] is not None and borrowed["minus"] is not None
+    assert borrowed["network_accuracy"] is borrowed["network_p_holm"] is None
+    assert rows["weights as they are drawn"]["epoch_seconds"] is None
+
+
+def test_the_synthetic_corpus_s_twin_is_other_songs(smoke_run, tmp_path):
+    shutil.copytree(smoke_run, tmp_path / "out")
+    [folder] = transfer.other_networks(transfer_options(tmp_path / "out"))
+    ours, its = ((tmp_path / "out" / name / "genres" / "blues" / "blues.00000.wav").read_bytes()
+                 for name in ("corpus", "other/corpus"))
+    assert ours != its and load_model(Path(folder) / "model.npz").about["synthetic"]
+
+
+@pytest.mark.parametrize("song, message", [("blues.00000", "test songs here, such as blues.00000"), ("none", None)])
+def test_settings_that_were_chosen_by_test_songs_are_refused(smoke_run, tmp_path, song, message):
+    """All songs of the search stand in its plan; here each song of the corpus is tested by one seed or another."""
+    settings = record(0, [0.5], **{"finetune_lr": 0.2})["settings"]
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep.json").write_text(json.dumps({"dataset": "synthetic", "winner": {"settings": settings}}))
+    (tmp_path / "sweep" / "plan.json").write_text(json.dumps(
+        {"frames of the corpus": "", "training songs": [], "validation songs": [song]}))
+    options = transfer_options(smoke_run, "--repeats", "20", "--other-results", str(tmp_path))
+    if message:
+        with pytest.raises(DBNError, match=message):
+            transfer.VARIANTS(options)
+        return
+    variant = transfer.searched_elsewhere(options)
+    assert variant.training["finetune_lr"] == 0.2 and variant.profile == {"scaling": "minmax"}
+    (tmp_path / "sweep.json").write_text("{}")
+    with pytest.raises(DBNError, match="holds no finished search with a winner"):
+        transfer.searched_elsewhere(options)
