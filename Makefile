@@ -42,10 +42,10 @@ EXPERIMENTS := sweep table1 table2 table3 figure1 figure2 $(TAGGING) report
 # what `reproduce` leaves out: only the synthetic corpus has both genres and tags
 LEFT_OUT     = $(if $(filter synthetic,$(DATASET)),,$(TAGGING)) $(if $(filter yes,$(SWEEP)),,sweep)
 # with the synthetic corpus, set-up included; of others nobody knows before their frames are counted
-TIME_smoke  := two to six minutes on two cores
-TIME_demo   := 15 to 35 minutes on two cores
-TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),\
-               longer than the synthetic corpus: the search says how long)
+TIME_smoke  := one to three minutes on two cores
+TIME_demo   := 10 to 30 minutes on two cores
+TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),longer \
+               than the synthetic corpus: the search says how long)
 
 .PHONY: help setup reproduce announce questions notebooks test lint constraints model splits bench clean \
         $(EXPERIMENTS) $(QUESTIONS)

@@ -145,6 +145,12 @@ def _network(result):
         f"the settings that won the search, point {winner['point']} of {winner['n_points']}")
 
 
+def _network_key(result):
+    """Two results of the same are of one network, as far as the settings say."""
+    settings = result.get("settings", {})
+    return json.dumps([settings.get("scaling"), settings.get("pooling"), settings.get("training")])
+
+
 def _machine(result):
     about = result.get("machine", {})
     return ", ".join([about["cpu"], f"{about['cores']} cores", about["system"]]) if about else "not recorded"
@@ -179,6 +185,12 @@ def warnings_section(results):
     for label, result in results.items():
         for text in result.get("warnings", []):
             labels[text].append(label)
+    networks = by_value({label: result for label, result in _of_networks(results).items() if "question" not in result},
+                        _network_key)
+    if len(networks) > 1:
+        groups = "; ".join(", ".join(names) for names in networks.values())
+        labels["These results are of networks with different settings, and do not belong together; make them again "
+               "with the same ones."].append(groups)
     if labels:
         yield element("ul", *(element("li", element("b", f"{', '.join(names)}. "), text)
                               for text, names in labels.items()))
@@ -220,7 +232,7 @@ def result_section(entry, result, out, results):
             is_tested = any("p_vs_mfcc" in row for row in result["rows"])
             yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
                           class_="soft")
-        yield from (element("p", text) for text in result.get("answers", []))
+        yield from (element("p", text) for text in [*result.get("remarks", []), *result.get("answers", [])])
         missing = [name for name, _ in entry.pictures if not (out / name).exists()]
         for name, text in entry.pictures:
             if name not in missing:
@@ -353,7 +365,9 @@ def again_section(entries, results, out):
     """How to make all of it again."""
     yield element("h2", "Make it again", id="again")
     yield element("p", "In the repository's folder; what is there already is reused, so delete the results folder for "
-                       "a fresh start. The same seed gives the same numbers.", class_="soft")
+                       "a fresh start. The same seed gives the same numbers with the same versions on the same "
+                       "kind of processor; another one rounds differently, which may move a song or two.",
+                  class_="soft")
     commands = [command_of(entry.name, results.get(entry.label), results)
                 for entry in sorted(entries, key=lambda entry: entry.name != "sweep")  # others may take its winner
                 if entry.label in results]

@@ -104,13 +104,11 @@ def _difference_text(row):
 
 def _heading(result):
     n_clips, corpus = result["n_clips"], corpus_name(result["dataset"])
-    untuned = (" The network's settings won a search, on genres; those of MIM and MFCCs had none."
-               if result["winner_of_search"] else "")
     folds = "by artist" if n_clips["of unknown artists"] < n_clips["used"] else "by clip, as all artists are unknown"
     return (f"## {TITLE}; {corpus}, profile {result['profile']}\n\n"
             f"{n_clips['used']} clips, {len(result['tags'])} tags, {result['settings']['tag_folds']} folds {folds}; "
             f"seed {result['seed']}. The network was trained on genres ({corpus_name(result['network']['dataset'])}) "
-            f"and learnt nothing from tags.{network_text(result)}{untuned}\n\n"
+            f"and learnt nothing from tags.{network_text(result)} {' '.join(result['remarks'])}\n\n"
             f"Mean accuracy over the tags ± its standard error; chance is 0.5. Minus MIM: the difference on the same "
             f"clips, with a 95 % interval by a bootstrap over {_unit(result['artists'].values())}. p is Wilcoxon's "
             "signed-rank test over the tags, Holm p corrected for the number of rows that are tested; tags share "

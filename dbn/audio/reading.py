@@ -115,7 +115,8 @@ def mono_blocks(path, seconds=None):
                     yield signal, rate
     except (soundfile.SoundFileError, OSError) as error:
         detail = getattr(error, "error_string", str(error))
-        raise AudioError(path, f"cannot be decoded: damaged, truncated or no audio ({detail})") from None
+        raise AudioError(path, f"cannot be decoded: damaged, truncated, or of another format, as M4A is ({detail}); "
+                               "convert it: ffmpeg -i FILE out.flac") from None
     _check_end(path, container, promised, n)
     if is_silent:
         raise AudioError(path, "it is silent: every sample has the same value")

@@ -28,6 +28,9 @@ _PLOT_COLUMNS = 2000
 def run_classify(options):
     """``dbn classify``: the class with the highest mean of the frames' predictions (§4.1), for every recording."""
     model = open_classifier(options.model)
+    if model.about.get("synthetic"):
+        print(f"dbn: {options.model} learnt from synthetic clips, no music: its labels say little of recordings",
+              file=sys.stderr)
 
     def probabilities(source, progress):
         total, n_frames = np.zeros(len(model.classes)), 0

@@ -29,7 +29,8 @@ nothing was trained, 130 after Ctrl-C."""
 
 def add_train_parser(subparsers):
     """Add the parser of ``dbn train`` to the sub-parsers of ``dbn``."""
-    parser = subparsers.add_parser("train", help="train a model on a folder of audio files", epilog=EPILOG,
+    parser = subparsers.add_parser("train", usage="%(prog)s [options] FOLDER -o MODEL.npz",
+                                   help="train a model on a folder of audio files", epilog=EPILOG,
                                    description="Train a model on a folder with one sub-folder a class, or on the "
                                                "files of a table. A run that was stopped or killed goes on when the "
                                                "same command is given again.")
@@ -106,6 +107,7 @@ class _TrainRun:
             self.corpus, self.parts = folder.load(args.folder), None
         else:
             self.corpus, self.parts = labels.load(args.folder, args.labels)
+        self._split(self.corpus.tracks)  # too few songs are said before the audio is read
         self.key = self._key()
 
     def _key(self):
@@ -160,7 +162,9 @@ class _TrainRun:
             try:
                 store = FrameStore.build(self.corpus, self.work / "frames", jobs=self.jobs)
                 get_reusable_executor().shutdown()  # the readers' memory, for the training
-                split = self._split(store)
+                tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
+                split = self._split(tracks)
+                splits.warn_identical(split, identical.identical_files(tracks))
             except DatasetError:
                 if is_new:
                     _remove_work(self.work)
@@ -180,9 +184,7 @@ class _TrainRun:
                 move_into_place(directory / "model.npz", self.path)
         return model
 
-    def _split(self, store):
-        """The split of the songs that could be read."""
-        tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
+    def _split(self, tracks):
         if self.parts is None:
             split = splits.split_by_class(tracks, self.settings.seed, self.args.split)
         else:
@@ -192,7 +194,6 @@ class _TrainRun:
                 if not getattr(split, part):
                     raise DatasetError(f"{self.args.labels}: no usable song in part {part!r}; train, valid and test "
                                        f"need one each")
-        splits.warn_identical(split, identical.identical_files(tracks))
         return split
 
 

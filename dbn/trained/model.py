@@ -291,7 +291,9 @@ def open_archive(path):
     except ModelFileError:
         raise
     except OSError as error:
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+        by_name = f"; dbn.open_model({str(path)!r}) reads the model that comes with the program" * (
+            (SHIPPED / f"{path}.npz").is_file())
+        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}{by_name}") from error
     except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
         raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
 

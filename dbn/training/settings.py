@@ -23,10 +23,14 @@ class TrainingSettings:
         Kind of the first RBM's visible units.
     output : {"softmax", "sigmoid"}
         Softmax with its negative log-likelihood, or sigmoids with the element-wise cross-entropy.
-    pretrain_lr, finetune_lr : float
-        Learning rates of the unsupervised and the supervised part.
-    pretrain_epochs, finetune_epochs : int
-        Epochs of each layer's pre-training; the most that fine-tuning may take.
+    pretrain_lr : float
+        Learning rate of the unsupervised part.
+    pretrain_epochs : int
+        Epochs of each layer's pre-training.
+    finetune_lr : float
+        Learning rate of the supervised part.
+    finetune_epochs : int
+        The most epochs that fine-tuning may take.
     k : int
         Gibbs steps of contrastive divergence.
     persistent : bool

@@ -146,6 +146,12 @@ def _chosen(result):
         f"ours is the best of {winner['n_points']} drawn at random")
 
 
+def _mfccs(settings, result):
+    if result.get("winner_of_search"):
+        return "coefficients, mel bands and deltas that the validation songs chose, as each table says"
+    return f"{settings['n_mfcc']} coefficients with the zeroth, {settings['n_mels']} mel bands"
+
+
 def deviations(result):
     """Where the experiment is not, or may not be, the paper's: list of (topic, text)."""
     unknown = defaultdict(lambda: "unknown")
@@ -165,11 +171,8 @@ def deviations(result):
                      f"{training['patience']} epochs without a lower validation error."),
         ("Hyper-parameters", f"The paper tried about 200 combinations and kept the best; {_chosen(result)}. Table 1 "
                              "shows the values, and the paper's."),
-        ("MFCCs", f"No details in the paper; ours: {settings['n_mfcc']} coefficients with the zeroth, "
-                  f"{settings['n_mels']} mel bands of {value_text(settings['f_min'])} to "
-                  f"{value_text(settings['f_max'])} Hz, {settings['mfcc_window']} window."
-                  + (" Where the network won a search, Tables 2 and 3 choose coefficients, bands and deltas on the "
-                     "validation songs." if result.get("winner_of_search") else "")),
+        ("MFCCs", f"No details in the paper; ours: {_mfccs(settings, result)}, from {value_text(settings['f_min'])} "
+                  f"to {value_text(settings['f_max'])} Hz, {settings['mfcc_window']} window."),
         ("SVM", "C and γ are not stated; ours are chosen on the validation songs, never on the test songs, from the "
                 "grids among the settings."),
         ("Tags", "“The same method as in [16]”, the paper says of its SVMs; ours: a tag holds from "

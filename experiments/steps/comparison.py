@@ -87,7 +87,10 @@ def compare(options, table, examples_of, grid, paper_accuracies, title):
     result = table_result(table, options, corpora, runs, rows, corpora.seconds() | seconds, parts)
     result |= judge.as_json(correct)
     searched = list(mfcc_choices(options)) if options.winner else []
-    result["mfccs"] = {"searched": searched, "chosen": [answer["rows"][RIVAL]["features"] for answer in answers]}
+    chosen = [answer["rows"][RIVAL]["features"] for answer in answers]
+    result["mfccs"] = {"searched": searched, "chosen": chosen}
+    result["remarks"] = [f"The MFCCs were chosen on the validation songs too, among {len(searched)} settings: "
+                         f"{', '.join(dict.fromkeys(chosen))}."] if searched else []
     result["selection"] = [{"seed": run.seed, **{name: answer["rows"][name]["log"] for name in names}}
                            for run, answer in zip(runs, answers)]
     write_table(options.out, result, _markdown(result, title))
@@ -206,12 +209,9 @@ def _markdown(result, title):
     classes = list(result["rows"][0]["recall"])
     recall = markdown_table(["recall", *classes], [[row["name"], *(f"{row['recall'][label]:.2f}" for label in classes)]
                                                    for row in result["rows"]])
-    chosen = result["mfccs"]["chosen"]
-    searched = (f" The MFCCs were chosen on them too, among {len(result['mfccs']['searched'])} settings: "
-                f"{', '.join(dict.fromkeys(chosen))}.") if result["mfccs"]["searched"] else ""
     over_seeds = "; of several seeds, their smallest and largest value" if result["repeats"] > 1 else ""
     return (f"{heading(result, title)} {p_values_text(result)} C and gamma were chosen on the validation songs"
-            f"{over_seeds}.{searched}\n\n{table}\n\n{recall}")
+            f"{over_seeds}. {' '.join(result['remarks'])}\n\n{table}\n\n{recall}")
 
 
 def _draw(options, table, rows, answers, classes, title):

@@ -52,7 +52,7 @@ def parse(description, argv=None, own_options=None):
         ``argv``, the arguments as they were given; ``networks``, none: the folders of networks that were trained
         elsewhere, see :class:`experiments.steps.question.Variant`.
     """
-    parser = argparse.ArgumentParser(description=description,
+    parser = argparse.ArgumentParser(description=description, usage="%(prog)s [options]",
                                      formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
     parser.add_argument("--root", type=path_of, help="the corpus's folder (gtzan, folder, majorminer)")
@@ -127,7 +127,7 @@ def _take_winner(options, given):
 def _check(options):
     profile = options.profile
     if options.dataset != "synthetic" and options.root is None:
-        raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus")
+        raise DBNError(f"--root is missing: name the folder of the {options.dataset} corpus (make: ROOT=FOLDER)")
     if options.dataset == "synthetic" and options.root is not None:
         raise DBNError("--root is for gtzan, folder and majorminer; the synthetic corpus is made under --out")
     if options.root is not None and not options.root.is_dir():

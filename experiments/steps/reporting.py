@@ -14,8 +14,7 @@ from experiments.steps.judging import judged_text
 from experiments.steps.options import command
 from experiments.steps.provenance import Origin, made_with
 
-SYNTHETIC_NOTE = ("Synthetic corpus: this shows that the system works, not what it reaches on music; "
-                  "not comparable with the paper's numbers.")
+SYNTHETIC_NOTE = "Synthetic corpus, no music: these numbers are not to be compared with the paper's."
 
 
 def range_text(values):

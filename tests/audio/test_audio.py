@@ -238,7 +238,7 @@ def test_what_is_no_audio_file_is_refused(tmp_path):
     assert "no such file" in refusal(tmp_path / "missing.wav")
     assert "folder" in refusal(tmp_path)
     assert "empty" in refusal(tmp_path / "empty.wav")
-    assert "no audio" in refusal(tmp_path / "text.wav")
+    assert "of another format" in refusal(tmp_path / "text.wav")
     assert expected_length(tmp_path / "missing.wav") == expected_length(tmp_path / "text.wav") == 0
 
 

@@ -97,7 +97,7 @@ def test_refusals_are_those_of_the_whole_file(tmp_path):
     assert "too short: 1023" in refused(noise[:1023])
     assert "no samples" in refused(noise[:0])
     path.write_bytes(b"text" * 100)
-    assert "no audio" in same_refusal(path)
+    assert "of another format" in same_refusal(path)
     assert "no such file" in same_refusal(tmp_path / "missing.wav")
     assert "folder" in same_refusal(tmp_path)
 

@@ -171,6 +171,21 @@ def test_synthetic_is_said_where_it_is(write):
     assert [tag.get("class") for tag in page.of("span")].count("badge") == 1  # of Table 1, not of Table 4
 
 
+def test_networks_of_different_settings_are_not_passed_off_as_one(write):
+    """A table that is made again without the search's winner, in the same folder; a question has its own first row."""
+    ours, other = ({"training": {"finetune_lr": rate}, "scaling": "log"} for rate in (0.1, 0.3))
+    same = [table("table1", TABLE1, settings=ours), table("table2", accuracies(ROWS), settings=ours),
+            table("pca", accuracies(ROWS), settings=other, question="?")]
+    assert "do not belong together" not in write(*same).text
+    page = write(*same, table("table3", accuracies(ROWS), settings=other))
+    assert "Table 1, Table 2; Table 3. These results are of networks with different settings" in page.text
+
+
+def test_what_has_to_be_said_stands_at_the_table(write):
+    page = write(table("table2", accuracies(ROWS), remarks=["Chosen among 12."]))
+    assert page.text.index("Chosen among 12.") > page.text.index("Table 2: single frames")
+
+
 def test_music_is_not_called_synthetic(write):
     assert "synthetic" not in write(*everything(), pictures=ALL_PICTURES).text.lower()
 

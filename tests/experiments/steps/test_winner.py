@@ -83,7 +83,7 @@ def test_tables_of_the_winner(swept):
     assert said in (out / "table2.md").read_text()
     rows = json.loads((out / "table2.json").read_text())["rows"]
     assert [row["name"] for row in rows] == ["MFCCs", "Layer 1", "Layer 2", "All Layers"]
-    assert "The MFCCs were chosen on them too, among 12 settings" in (out / "table2.md").read_text()
+    assert "The MFCCs were chosen on the validation songs too, among 12 settings" in (out / "table2.md").read_text()
     report.main(smoke(out))
     page = (out / "report.html").read_text()
     assert "the settings that won the search, point 0 of 2" in page
