@@ -84,7 +84,8 @@ class Profile:
     # --- what the network learns from: less than all of it, as §5.3 and §6 ask; see experiments/questions/ ---
     train_songs: float = 1.0      # share of each class's training songs that have labels
     train_share: float = 1.0      # share of all training frames, drawn at random from these songs
-    pretrain_songs: str = "labelled"  # or "all": whether pre-training and scaling see the other training songs too
+    # what pre-training and scaling see: "labelled" songs, "all" training songs, or these and those of a folder, by name
+    pretrain_songs: str = "labelled"
 
     # --- the rival features, MFCCs (§5.1 gives no details): the frames of the DFT under a Hann window ---
     mfcc_window: str = "hann"

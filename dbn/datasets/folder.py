@@ -69,6 +69,21 @@ def load(root):
     return Corpus("folder", labels, tuple(sorted(tracks, key=lambda track: track.name)), tuple(sorted(skipped)))
 
 
+def load_unlabelled(root):
+    """All audio files of a folder, at any depth, as :class:`~dbn.datasets.Track` of the class ``""``: a list.
+
+    Raises
+    ------
+    DatasetError
+        If `root` is not a folder, or holds no usable audio file.
+    """
+    root = Path(root)
+    tracks = _tracks(root, "", {_identity(root)}, []) if root.is_dir() else []
+    if not tracks:
+        raise DatasetError(f"{root}: no folder with audio files such as .wav, .flac or .mp3")
+    return tracks
+
+
 def _tracks(root, label, seen, skipped):
     """Tracks at any depth of one class's folder; what is left out is added to `skipped`, folders read to `seen`."""
     tracks = []

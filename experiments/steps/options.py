@@ -137,8 +137,9 @@ def _check(options):
                        "gtzan --root FOLDER (and --profile paper for the paper's sizes), or another --split")
     check_bounds(options, _BOUNDS)
     check_bounds(profile, BOUNDS)
-    if profile.pretrain_songs not in PRETRAIN_SONGS:
-        raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give {' or '.join(PRETRAIN_SONGS)}")
+    if profile.pretrain_songs not in PRETRAIN_SONGS and not Path(profile.pretrain_songs).is_dir():
+        raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give {', '.join(PRETRAIN_SONGS)}, or a folder "
+                       "of audio files")
     pooled_frames(profile.pooling)  # refuses what is none
     n_ins = Scaling(profile.scaling).n_components or pooled_width(profile.pooling, profile.frame_length // 2 + 1)
     profile.training.require_size(n_ins)

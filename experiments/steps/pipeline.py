@@ -24,12 +24,14 @@ from dbn.system.files import atomic_path
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
+from experiments.profiles import PRETRAIN_SONGS
 from experiments.steps import winner
 from experiments.steps.options import STOPPED, search_command
 from experiments.steps.provenance import network_parts
 
-
 SONG_DRAW, TRAINING_FRAME_DRAW = 101, 102  # mark the seeds of these draws, apart from those of the training
+
+UNLABELLED = "(unlabelled)/"  # begins the names of songs of another folder
 
 
 class Corpora:
@@ -93,6 +95,17 @@ class Corpora:
         corpus = self.corpus
         with self.timed("frames"):
             return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
+
+    @cached_property
+    def pretraining_store(self):
+        """The frames that pre-training may see: the corpus's, with those of the folder that `pretrain_songs` names."""
+        if self.profile.pretrain_songs in PRETRAIN_SONGS:
+            return self.store
+        others = [replace(track, name=f"{UNLABELLED}{track.name}")
+                  for track in folder.load_unlabelled(self.profile.pretrain_songs)]
+        tracks = sorted([*self.corpus.tracks, *others], key=lambda track: track.name)
+        corpus = replace(self.corpus, classes=(*self.corpus.classes, others[0].label), tracks=tuple(tracks))
+        return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
 
     def timed(self, step):
         """Context manager: keep the time of a step in ``seconds.json``, unless an earlier run did the work."""
@@ -206,11 +219,12 @@ class Run:
 
     @cached_property
     def labelled_songs(self):
-        """Names of the training songs whose labels are used, a share of each class's, at least one.
+        """Names of the training songs whose labels are used, see :meth:`labelled`."""
+        return self.labelled(self.profile.train_songs)
 
-        The songs of a share are among those of a larger one.
-        """
-        share, names = self.profile.train_songs, self.split.train
+    def labelled(self, share):
+        """Names of a share of each class's training songs, at least one; they are among those of a larger share."""
+        names = self.split.train
         labels = {track.name: track.label for track in self.corpora.corpus.tracks}
         order = np.random.default_rng([self.seed, SONG_DRAW]).permutation(len(names))
         chosen = set()
@@ -228,6 +242,14 @@ class Run:
         drawn = np.random.default_rng([self.seed, TRAINING_FRAME_DRAW]).permutation(frames.n_frames)[:max(1, wanted)]
         return frames.subset(np.sort(drawn))
 
+    def pretraining_frames(self):
+        """The frames to pre-train on, a FrameSet; None where they are those of the labelled songs."""
+        if self.profile.pretrain_songs == "labelled":
+            return None
+        store = self.corpora.pretraining_store
+        others = [song.name for song in store.songs if song.name.startswith(UNLABELLED)]
+        return FrameSet.from_store(store, [*self.split.train, *others])
+
     @cached_property
     def network_folder(self):
         """Where this network is kept; the name covers the frames, the split and every option of the training."""
@@ -238,8 +260,11 @@ class Run:
             winner.check_frames(options.out, search_command(options), self.corpora.store.key)
         split = [getattr(self.split, part) for part in ("train", "valid")]
         profile = self.profile
+        pretrained_on = profile.pretrain_songs
+        if pretrained_on not in PRETRAIN_SONGS:
+            pretrained_on = self.corpora.pretraining_store.key
         depends_on = [self.corpora.store.key, split, profile.scaling, asdict(self.settings), profile.train_songs,
-                      profile.train_share, profile.pretrain_songs]
+                      profile.train_share, pretrained_on]
         return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"
 
     @cached_property
@@ -250,10 +275,9 @@ class Run:
             return load_model(path)
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
                  "corpus_key": self.corpora.about["key"], "split": self.profile.split}
-        all_songs = self.songs("train") if self.profile.pretrain_songs == "all" else None
         model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
                           data_key=self.network_folder.name, about=about, train_set=self.labelled_frames(),
-                          pretrain_set=all_songs)
+                          pretrain_set=self.pretraining_frames())
         save_model(path, model)
         return model
 
@@ -300,7 +324,7 @@ def prepared_systems(systems):
         runs += [Run(corpora, seed) for seed in range(options.seed, options.seed + options.repeats)]
         for run in runs:
             run.split  # a split that cannot be drawn is said before hours of training
-        corpora.store  # made here, with all processes, not by each worker
+        corpora.pretraining_store  # made here, with all processes, not by each worker
     warn(*prepared[0])
     _train_all([run for _, runs in prepared for run in runs], systems[0].jobs)
     return prepared

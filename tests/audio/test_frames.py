@@ -136,7 +136,8 @@ def test_every_kind_of_bad_file_is_named_with_its_reason(corpus, cache):
     spoil(corpus, 4, data[:len(data) // 2])
     store = FrameStore.build(corpus, cache)
     assert [song.name for song in store.songs] == ["clip.005"]
-    for (_, why), expected in zip(store.skipped[1:], ["of another format", "empty", "no such file", "silent", "truncated"]):
+    reasons = ["of another format", "empty", "no such file", "silent", "truncated"]
+    for (_, why), expected in zip(store.skipped[1:], reasons):
         assert expected in why
 
 

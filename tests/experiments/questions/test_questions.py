@@ -13,7 +13,7 @@ from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
-from experiments.questions import pooling, transfer
+from experiments.questions import pooling, pretraining, transfer
 from experiments.steps import pipeline, question
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
@@ -80,10 +80,10 @@ def test_nothing_is_made_twice(asked, smoke_run, monkeypatch):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_variants_are_different_systems_that_can_be(name):
+def test_variants_are_different_systems_that_can_be(smoke_run, name):
     """Each by its own name, none of them the profile's own system."""
     script = importlib.import_module(f"experiments.questions.{name}")
-    options = parse("", ["--profile", "paper"])
+    options = parse("", arguments(smoke_run), getattr(script, "OWN_OPTIONS", None))
     variants = script.VARIANTS(options) if callable(script.VARIANTS) else script.VARIANTS
     profiles = [variant.of(options).profile for variant in variants]
     assert options.profile not in profiles and len(variants) >= 9
@@ -228,3 +228,20 @@ def test_settings_that_were_chosen_by_test_songs_are_refused(smoke_run, tmp_path
     (tmp_path / "sweep.json").write_text("{}")
     with pytest.raises(DBNError, match="holds no finished search with a winner"):
         transfer.searched_elsewhere(options)
+
+
+def test_other_music_teaches_the_layers_and_not_the_classes(smoke_run, tmp_path):
+    """Its songs are among those that pre-training and the scaling see, whatever their folders are called."""
+    make_corpus(tmp_path / "music", ("blues", "deeper"), 0)
+    shutil.copytree(smoke_run, tmp_path / "out")
+    run = run_of(tmp_path / "out", "--pretrain-songs", str(tmp_path / "music"), "--train-songs", "0.4")
+    frames, labelled = run.pretraining_frames(), run.labelled_frames()
+    assert (frames.n_segments, labelled.n_segments) == (30 + 8, 10)
+    assert frames.n_frames == run.songs("train").n_frames + 8 * 42
+    assert run.network_folder.name != run_of(tmp_path / "out", "--pretrain-songs", "all", "--train-songs",
+                                             "0.4").network_folder.name
+    options = parse("", arguments(tmp_path / "out", "--unlabelled", str(tmp_path / "music")), pretraining.OWN_OPTIONS)
+    names = [variant.name for variant in pretraining.VARIANTS(options)]
+    assert "30 labelled songs, pre-trained on all and other music, rate 0.03" in names and len(names) == 18
+    with pytest.raises(DBNError, match="no folder with audio files"):
+        run_of(tmp_path / "out", "--pretrain-songs", str(tmp_path / "out")).pretraining_frames()
