@@ -4,8 +4,13 @@
 ``search``, ``tagging``, ``page`` and ``bench`` are rooms of their own.
 """
 import os
+import sys
 
+from dbn.system.interrupts import end_at_interrupt
 from dbn.system.moved import keep_old_places
+
+if sys.argv[:1] == ["-m"]:  # as Python has it while ``python -m experiments.NAME`` looks for the script
+    end_at_interrupt()
 
 # One BLAS thread a process, workers included: on matrices of this size more of them only wait for each other. The
 # libraries read this when they are loaded, so it stands before every import of theirs.

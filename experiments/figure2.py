@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 from matplotlib.lines import Line2D
 from scipy.spatial.distance import cdist
 from sklearn.manifold import TSNE
@@ -17,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
+from dbn.system.workers import in_parallel
 from experiments.steps import pictures
 from experiments.steps.features import FeatureSets, mfcc_rows, mfcc_versions
 from experiments.steps.options import parse, run_script
@@ -158,10 +158,9 @@ def representations(run, drawn):
 def make_panels(run, drawn, jobs=1):
     """Embed and measure every representation, `jobs` of them at a time: list of :class:`Panel`."""
     profile = run.profile
-    with parallel_config("loky", inner_max_num_threads=1):
-        return Parallel(n_jobs=jobs)(
-            delayed(make_panel)(name, x, drawn, profile.figure2_perplexity, profile.figure2_neighbours, run.seed)
-            for name, x in representations(run, drawn).items())
+    return list(in_parallel(make_panel, (
+        (name, x, drawn, profile.figure2_perplexity, profile.figure2_neighbours, run.seed)
+        for name, x in representations(run, drawn).items()), jobs))
 
 
 def make_panel(name, x, drawn, perplexity, n_neighbours, seed):

@@ -17,6 +17,7 @@ from dbn.audio.streaming import stream_magnitudes
 from dbn.errors import AudioError, require_integer
 from dbn.system.files import disk_errors, flush_to_disk, npy_header
 from dbn.system.progress import progress_bar
+from dbn.system.workers import in_parallel
 
 _COPY_ROWS = 8192
 
@@ -79,7 +80,7 @@ def extract_frames(files, target, settings, jobs=1, progress=True):
         longest, its_rows = max(zip(files, slots), key=lambda each: each[1], default=("none", 0))
         _reserve(target, layout.position(starts[-1]), f"{longest} alone asks for {its_rows * layout.row_bytes:,}")
         counts, reasons = [], []
-        for count, reason in _in_parallel(jobs, progress, _write_song, [
+        for count, reason in _of_all(jobs, progress, _write_song, [
                 (file, target, layout.position(start), slot, settings)
                 for file, start, slot in zip(files, starts, slots)]):
             counts.append(count)
@@ -115,14 +116,12 @@ def _reserve(target, n_bytes, largest):
         file.truncate(n_bytes)
 
 
-def _in_parallel(jobs, progress, function, arguments):
-    """Yield what `function` returns for each tuple of arguments, in order; the workers need not wait for the caller."""
-    import joblib  # not for the command line, which asks this module for its checks alone
-    jobs = min(joblib.effective_n_jobs(jobs), joblib.effective_n_jobs(-1), max(1, len(arguments)))
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-        tasks = (joblib.delayed(function)(*each) for each in arguments)
-        results = joblib.Parallel(n_jobs=jobs, return_as="generator")(tasks)
-        yield from progress_bar("frames", results, progress, total=len(arguments), unit="song")
+def _of_all(jobs, progress, function, arguments):
+    """What :func:`in_parallel` gives, with a progress bar; there are no more jobs than cores or calls."""
+    from joblib import effective_n_jobs  # not for the command line, which asks this module for its checks alone
+    jobs = min(effective_n_jobs(jobs), effective_n_jobs(-1), max(1, len(arguments)))
+    results = in_parallel(function, arguments, jobs)
+    return progress_bar("frames", results, progress, total=len(arguments), unit="song")
 
 
 def _write_song(file, target, position, slot, settings):

@@ -15,6 +15,7 @@ from dbn.cli.commands import run_classify, run_extract, run_info, run_plot, run_
 from dbn.cli.train import add_train_parser
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
+from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 
 _LONGEST = 86_400  # seconds, as long as a recording may be
@@ -184,6 +185,7 @@ def main(argv=None):
 
 def _run(argv):
     prepare_streams()
+    hear_interrupts()
     try:
         try:
             options = build_parser().parse_args(argv)

@@ -15,7 +15,6 @@ from itertools import product
 from typing import NamedTuple
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.stats import wilcoxon
 
 from dbn.errors import DBNError, require_integer
@@ -24,6 +23,7 @@ from dbn.evaluation.svm import RBFSVM
 from dbn.evaluation.tag_draws import INNER_FOLDS, draw_all, group_folds, group_keys, plan_draws
 from dbn.system.blas import one_blas_thread
 from dbn.system.progress import progress_bar
+from dbn.system.workers import in_parallel
 from dbn.trained.tagger import TagSVM
 
 
@@ -165,8 +165,8 @@ def evaluate_tags(features, tags, groups=None, n_folds=3, seed=0, C=1.0, gamma=N
         require_integer(name, value, minimum)
     folds = group_folds(groups, n_folds, [seed])
     draws, left_out = plan_draws(tags, names, groups, folds, min_clips, seed, choose=len(points) > 1)
-    tasks = [delayed(_score_draw)(clips, tags[:, tag], draw, points) for tag in draws for draw in draws[tag]]
-    results = _in_parallel(tasks, jobs, progress, "SVMs of the tags")
+    arguments = [(clips, tags[:, tag], draw, points) for tag in draws for draw in draws[tag]]
+    results = _of_all(_score_draw, arguments, jobs, progress, "SVMs of the tags")
     scores = [_tag_score(names[tag], tags[:, tag], draws[tag], [next(results) for _ in draws[tag]]) for tag in draws]
     return TagResults(tuple(scores), tuple(left_out))
 
@@ -202,8 +202,8 @@ def train_tags(features, tags, groups=None, seed=0, C=1.0, gamma=None, jobs=1, p
                            "out")
     # evaluate_tags draws from seeds that end in 1 + fold, and one that ends in 0 is that of its folds
     draws = [draw_all(tags[:, tag], groups, [seed, tag, 2**31], len(points) > 1) for tag in range(tags.shape[1])]
-    tasks = [delayed(_train_draw)(clips, tags[:, tag], draw, points) for tag, draw in enumerate(draws) if draw]
-    svms = _in_parallel(tasks, jobs, progress, "SVMs on all clips")
+    arguments = [(clips, tags[:, tag], draw, points) for tag, draw in enumerate(draws) if draw]
+    svms = _of_all(_train_draw, arguments, jobs, progress, "SVMs on all clips")
     return [next(svms) if draw else None for draw in draws]
 
 
@@ -294,10 +294,10 @@ def _checked(features, tags, groups, C, gamma):
     return clips, tags, groups, _grid(C, 1 / d if gamma is None else gamma)
 
 
-def _in_parallel(tasks, jobs, progress, description):
-    """Iterator over the tasks' results, in order."""
-    results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
-    return iter(progress_bar(description, results, progress, total=len(tasks)))
+def _of_all(function, arguments, jobs, progress, description):
+    """Iterator over what the function returns, in order."""
+    results = in_parallel(function, arguments, jobs)
+    return iter(progress_bar(description, results, progress, total=len(arguments)))
 
 
 def _score_draw(clips, has_tag, draw, points):

@@ -18,12 +18,12 @@ import time
 from itertools import combinations, product
 
 import numpy as np
-from joblib import Parallel, delayed
 from sklearn.svm import SVC
 
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
 from dbn.system.progress import progress_bar
+from dbn.system.workers import in_parallel
 
 ROWS = 1024  # examples evaluated at once
 COLUMNS = 512  # support vectors at once: 2 MB of kernel values in single precision, one core's cache
@@ -338,10 +338,10 @@ def select(train_x, train_y, valid_songs, valid_labels, grid, jobs=1, progress=T
     points = _grid_points(grid, d)
     if jobs < 1:
         raise DBNError(f"jobs is {jobs}; it must be at least 1")
-    # one array, which joblib writes to disk once and every worker maps
+    # one array, which is written to disk once, and which every worker maps
     examples, ends = np.concatenate(valid_songs), np.cumsum([len(song) for song in valid_songs])
-    tasks = (delayed(_try_point)(C, gamma, train_x, train_y, examples, ends, valid_labels) for C, gamma in points)
-    results = Parallel(n_jobs=jobs, return_as="generator")(tasks)
+    results = in_parallel(_try_point, ((C, gamma, train_x, train_y, examples, ends, valid_labels)
+                                       for C, gamma in points), jobs)
     best, best_rank, log = None, None, []
     for model, row in progress_bar("SVM grid", results, progress, total=len(points)):
         log.append(row)

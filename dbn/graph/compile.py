@@ -1,7 +1,10 @@
 """From symbolic graphs to compiled functions: the same bits every time, and whole epochs in one call."""
+import tempfile
 import threading
 
 import pytensor
+import pytensor.link.numba.cache
+import pytensor.link.utils
 import pytensor.tensor as pt
 from pytensor.compile.mode import get_default_mode
 from pytensor.compile.sharedvalue import SharedVariable
@@ -12,6 +15,15 @@ from pytensor.tensor.type import TensorType
 
 from dbn.graph.ops import take_rows
 from dbn.graph.rewrites import TAG
+
+
+def _source_file(delete=True):
+    """A temporary file for a function's source, gone once it is closed: PyTensor would leave it, and reads no more."""
+    return tempfile.NamedTemporaryFile()
+
+
+for _module in (pytensor.link.utils, pytensor.link.numba.cache):
+    _module.NamedTemporaryFile = _source_file
 
 _one_at_a_time = threading.Lock()  # PyTensor's flags are the process's, not a thread's
 

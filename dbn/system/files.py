@@ -1,12 +1,16 @@
 """Files that are there whole or not at all, .npy files of rows, and errors of the disk in words."""
 import errno
+import glob
 import io
 import mmap
 import os
+import platform
+import re
 import secrets
 import shutil
 import stat
 import sys
+import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -44,7 +48,9 @@ def atomic_path(path):
     path = link_target(path)
     suffix = path.suffix if len(path.suffix) < 10 else ""
     # a name as long as the system allows leaves no room for more
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{suffix}")
+    stem = f".{path.stem[:40]}-{zlib.crc32(platform.node().encode()):08x}-"
+    _remove_leftovers(path.parent, stem, suffix)
+    temporary = path.with_name(f"{stem}{os.getpid()}-{secrets.token_hex(4)}{suffix}")
     try:
         if path.is_file():  # what is written may be as private as what it replaces, from its first byte on
             os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -54,6 +60,26 @@ def atomic_path(path):
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _remove_leftovers(folder, stem, suffix):
+    """Remove what :func:`atomic_path` left of such a file in processes of this machine that were killed."""
+    for path in folder.glob(f"{glob.escape(stem)}*{glob.escape(suffix)}"):
+        found = re.fullmatch(r"(\d{1,9})-[0-9a-f]{8}", path.name[len(stem):len(path.name) - len(suffix)])
+        if found and not _is_running(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_running(process):
+    if sys.platform == "win32":
+        return True  # there os.kill would end it
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # somebody else's
+    return True
 
 
 def link_target(path):

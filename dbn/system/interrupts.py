@@ -1,13 +1,16 @@
-"""Ctrl-C that is heard at once, whatever runs."""
+"""Ctrl-C, and a polite end from outside (SIGTERM), that are heard at once, whatever runs."""
 import multiprocessing
 import os
 import signal
+import threading
 from contextlib import contextmanager
 
 
 @contextmanager
 def ended_by_interrupt(message):
-    """Let Ctrl-C (SIGINT) end the process where it stands, with `message` on standard error and exit status 130.
+    """Let Ctrl-C (SIGINT) or SIGTERM end the process where it stands, with `message` on standard error.
+
+    The exit status is 130, or 143.
 
     The usual KeyboardInterrupt is no help while PyTensor and Numba compile and run: they swallow it, make another error
     of it, or crash. So nothing is raised and nothing cleaned up; what the ``with`` block writes must stand a kill. It
@@ -18,14 +21,30 @@ def ended_by_interrupt(message):
     message : str
         One line, or more.
     """
-    def end(*_):
+    def end(number, _):
         os.write(2, f"{message}\n".encode(errors="backslashreplace"))  # print may be what was interrupted
         for child in multiprocessing.active_children():  # idle workers would stay for minutes
             os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # those of joblib know no kill()
-        os._exit(130)
+        os._exit(128 + number)
 
-    old = signal.signal(signal.SIGINT, end)
+    old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def hear_interrupts():
+    """From now on SIGTERM raises a KeyboardInterrupt, as Ctrl-C does: what is temporary is removed on the way out."""
+    if threading.current_thread() is threading.main_thread():  # others cannot hear
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def end_at_interrupt():
+    """From now on Ctrl-C ends the process at once, in a word: while a script's imports last, which cannot go on."""
+    def end(number, _):
+        os.write(2, b"stopped\n")
+        os._exit(128 + number)
+    signal.signal(signal.SIGINT, end)

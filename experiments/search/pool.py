@@ -1,8 +1,6 @@
 """Many calls of one function, in the processes of this machine or of a Dask cluster."""
-import functools
 import os
 import threading
-import time
 import warnings
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -11,6 +9,7 @@ from contextlib import contextmanager
 from joblib import Parallel, delayed, parallel_config
 
 from dbn.errors import DBNError
+from dbn.system.workers import loky_workers
 
 SECONDS_TO_CONNECT = 20
 GONE = "the Dask scheduler is gone; start it again, the same command goes on"
@@ -41,7 +40,7 @@ def workers(jobs, scheduler=None):
     if scheduler is None:
         # after Ctrl-C nobody wants to read which semaphores were cleaned up, by processes that inherit this
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-        with parallel_config("loky", n_jobs=jobs, inner_max_num_threads=1), warnings.catch_warnings():
+        with loky_workers(n_jobs=jobs), warnings.catch_warnings():
             # a worker that has grown, as compilers make it, is replaced before its next call
             warnings.filterwarnings("ignore", "A worker stopped")
             yield jobs
@@ -105,7 +104,7 @@ def results(function, tasks):
     left, deaths = dict(tasks), 0
     while left:
         calls = Parallel(return_as="generator_unordered", batch_size=1)(
-            delayed(_named)(function, name, arguments, os.getpid()) for name, arguments in list(left.items()))
+            delayed(_named)(function, name, arguments) for name, arguments in list(left.items()))
         try:
             for name, result in calls:
                 del left[name]
@@ -120,18 +119,5 @@ def results(function, tasks):
                                "fewer with --jobs; the same command goes on") from error
 
 
-def _named(function, name, arguments, parent):
-    if os.getppid() == parent:
-        _end_with(parent)
+def _named(function, name, arguments):
     return name, function(*arguments)
-
-
-@functools.cache
-def _end_with(parent):
-    """End this worker soon after the process that started it, be it killed: nobody would wait for its work."""
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.2)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

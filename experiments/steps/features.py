@@ -4,7 +4,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio import load_audio
 from dbn.audio.pooling import pool, pooled_frames
@@ -13,6 +12,7 @@ from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, write_rows
 from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
+from dbn.system.workers import in_parallel
 from experiments.profiles import MFCC_SEARCH, PROFILES
 from experiments.steps.pipeline import read_json
 
@@ -82,9 +82,9 @@ def mfcc_rows(corpora, profile):
     paths = {track.name: track.path for track in corpora.corpus.tracks}
     with atomic_path(path.with_suffix(".json")) as temporary:  # before the MFCCs: none of them is without it
         temporary.write_text(json.dumps(versions()))
-    with corpora.timed("mfcc"), parallel_config("loky", inner_max_num_threads=1):
-        songs = Parallel(n_jobs=corpora.options.jobs, return_as="generator")(
-            delayed(_song_mfcc)(paths[song.name], song.stop - song.start, settings) for song in store.songs)
+    with corpora.timed("mfcc"):
+        songs = in_parallel(_song_mfcc, ((paths[song.name], song.stop - song.start, settings) for song in store.songs),
+                            corpora.options.jobs)
         songs = progress_bar("MFCCs", songs, total=len(store.songs), unit=" songs")
         return write_rows(path, len(store.frames), profile.n_mfcc * (2 if profile.mfcc_deltas else 1), songs)
 

@@ -10,6 +10,7 @@ from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
 from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
+from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import BOUNDS, PRETRAIN_SONGS, PROFILES, Profile
@@ -152,6 +153,7 @@ def run_script(main, argv=None):
     """
     warnings.showwarning = lambda message, *_, **__: print(f"warning: {message}", file=sys.stderr)
     prepare_streams()
+    hear_interrupts()
     try:
         try:
             main(argv)

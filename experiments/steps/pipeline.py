@@ -14,7 +14,6 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio.frames import FrameSet, FrameStore
 from dbn.datasets import folder, gtzan, identical, splits, synthetic
@@ -22,6 +21,7 @@ from dbn.datasets.corpus import corpus_key
 from dbn.errors import DatasetError
 from dbn.system.files import atomic_path
 from dbn.system.interrupts import ended_by_interrupt
+from dbn.system.workers import in_parallel
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
 from experiments.profiles import PRETRAIN_SONGS
@@ -335,10 +335,11 @@ def _train_all(runs, jobs):
         with ended_by_interrupt(STOPPED):
             runs[0].model
     if len(runs) > 1:
-        with parallel_config("loky", inner_max_num_threads=1), warnings.catch_warnings():
+        with warnings.catch_warnings():
             # a worker that has grown is replaced before its next seed, which is no cause for alarm
             warnings.filterwarnings("ignore", "A worker stopped")
-            Parallel(n_jobs=min(len(runs), jobs))(delayed(_train)(run.corpora.options, run.seed) for run in runs)
+            for _ in in_parallel(_train, [(run.corpora.options, run.seed) for run in runs], min(len(runs), jobs)):
+                pass
 
 
 def _train(options, seed):

@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 
 from dbn.audio import dft_magnitudes, frame_rate, load_audio, pool
 from dbn.datasets.majorminer import TagCorpus
@@ -16,6 +15,7 @@ from dbn.features.mim import MIMSettings, temporal_features, timbral_features
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
 from dbn.system.versions import versions
+from dbn.system.workers import in_parallel
 from experiments.steps.features import mfcc_features, mfcc_settings
 from experiments.steps.provenance import network_parts
 
@@ -151,9 +151,8 @@ def parts_of(name, profile):
 def _of_all(files, model, profile, jobs):
     """For every file what :func:`features_of` gives, or the reason why there is nothing."""
     of_file = partial(_features_or_reason, model=model, profile=profile)
-    with parallel_config("loky", inner_max_num_threads=1):
-        results = Parallel(n_jobs=jobs, return_as="generator")(delayed(of_file)(file) for file in files)
-        return list(progress_bar("features of the clips", results, total=len(files), unit=" clips"))
+    results = in_parallel(of_file, ((file,) for file in files), jobs)
+    return list(progress_bar("features of the clips", results, total=len(files), unit=" clips"))
 
 
 def _features_or_reason(file, model, profile):

@@ -1,6 +1,8 @@
 """The embedded corpus: repeatable to the byte, honest about itself, in tune and in time."""
 import hashlib
 import json
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
 import pytest
@@ -16,9 +18,9 @@ SMALL = {"clips_per_genre": 2, "seconds": 1.5, "seed": 3, "artists_per_genre": 2
 
 
 def digests(directory):
-    """Every file of a corpus and the hash of its bytes."""
+    """Every file of a corpus, but for the lock, and the hash of its bytes."""
     return {str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(directory.rglob("*")) if path.is_file()}
+            for path in sorted(directory.rglob("*")) if path.is_file() and path.name != ".lock"}
 
 
 @pytest.fixture(scope="module")
@@ -363,3 +365,15 @@ def test_limiter_leaves_soft_sound_alone_and_never_reaches_full_scale():
     soft = np.abs(signal) <= 0.7
     np.testing.assert_array_equal(limited[soft], signal[soft])
     assert np.abs(limited).max() < 1 and (np.diff(limited) >= 0).all()
+
+
+def _generate(directory):
+    return {track.path: track.path.stat().st_mtime_ns for track in
+            synthetic.generate(directory, 1, 1.0, progress=False).tracks}
+
+
+def test_two_that_make_one_corpus_at_a_time_make_every_clip_once(tmp_path):
+    """Its frames are named by the files' times of change, too: another time means that all is made again."""
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        one, other = pool.map(_generate, [tmp_path, tmp_path])
+    assert one == other == _generate(tmp_path)

@@ -3,13 +3,16 @@
 When a release changes one of them, the test of that name says which of our files to look at.
 """
 import inspect
+import tempfile
 
+import numpy as np
 import pytensor
 import pytensor.tensor as pt
 import pytest
 from llvmlite import ir
 from pytensor.compile.mode import get_default_mode, optdb
 
+import dbn.graph.compile
 from dbn.graph import rewrites
 
 
@@ -62,3 +65,12 @@ def test_attributes_of_functions_in_llvm():
     set.add(function.attributes, '"prefer-vector-width"="512"')
     assert '"prefer-vector-width"="512"' in str(function), (
         "llvmlite no longer writes the attributes of _wide_vectors in dbn/graph/numba_elementwise.py")
+
+
+def test_sources_of_functions_are_not_left_behind(tmp_path, monkeypatch):
+    """PyTensor leaves a file in the temporary folder for each function that it makes."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    x = pt.matrix("x", dtype="float32")
+    dbn.graph.compile.function([x], pt.tanh(x).sum())(np.zeros((2, 2), dtype=np.float32))
+    assert not list(tmp_path.iterdir()), (
+        "PyTensor writes the sources of functions in another way: see _source_file in dbn/graph/compile.py")

@@ -1,5 +1,7 @@
 """What is written takes the place of what its name stands for, and of nothing else."""
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -48,3 +50,29 @@ def test_the_mode_is_kept_and_nobody_reads_meanwhile(tmp_path):
 def test_a_name_as_long_as_names_may_be(tmp_path, name):
     write(tmp_path / name)
     assert os.listdir(tmp_path) == [name]
+
+
+KILLED = """
+import os, sys
+from dbn.system.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's signals")
+def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path):
+    """Of the same file alone, and not while its process runs."""
+    for name in ("x.csv", "x [1].csv", "other.csv"):
+        subprocess.run([sys.executable, "-c", KILLED, str(tmp_path / name)], check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    with atomic_path(tmp_path / "x.csv") as running:
+        running.write_text("of a process that runs")
+        with atomic_path(tmp_path / "x.csv") as temporary:
+            temporary.write_text("whole")
+        assert running.exists()
+    with atomic_path(tmp_path / "x [1].csv") as temporary:
+        temporary.write_text("whole")
+    names = {path.name[:6] for path in tmp_path.iterdir()}
+    assert names == {"x.csv", "x [1].", ".other"} and len(list(tmp_path.iterdir())) == 3

@@ -8,19 +8,21 @@ import io
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import soundfile
-from joblib import Parallel, delayed
 
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 from dbn.datasets.synthetic.render import render_clip
 from dbn.errors import DatasetError
+from dbn.system.files import sole_writer
 from dbn.system.progress import progress_bar
+from dbn.system.workers import in_parallel
 
 # To be raised whenever a clip of the same seed would sound different.
 GENERATOR_VERSION = 1
@@ -77,9 +79,9 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
     check_settings(settings, jobs, at_least={"clips_per_genre": 1, "artists_per_genre": 1, "seed": 0})
     directory = Path(directory)
     require_room(directory, "genres", clips_per_genre * len(GENRES), seconds)
-    claim(directory, settings, folder="genres")
-    orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
-    make_missing(orders, settings["seconds"], jobs, progress)
+    with claimed(directory, settings, folder="genres"):
+        orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
+        make_missing(orders, settings["seconds"], jobs, progress)
     return load(directory)
 
 
@@ -141,22 +143,36 @@ def require_room(directory, folder, n_clips, seconds):
                            f"{free / 1e9:,.1f} GB are free; make fewer or shorter ones, or name another directory")
 
 
-def claim(directory, settings, folder):
-    """Make the directory this corpus's own, or see that it already is; raise DatasetError if it cannot be.
+@contextmanager
+def claimed(directory, settings, folder):
+    """Context manager: make the directory this corpus's own, or see that it already is, and be the only one to fill it.
 
-    A directory with the corpus's `folder` but without its settings is somebody else's.
+    Two that made the same clip would leave one of another time of change than that which frames are named by.
+
+    Raises
+    ------
+    DatasetError
+        The directory cannot be written to, holds another corpus, or the corpus's `folder` without its settings: then
+        it is somebody else's.
     """
-    if (directory / MANIFEST).exists():
-        _check_same(directory, settings)
-        return
-    if (directory / folder).exists():
-        raise DatasetError(f"{directory} holds {folder}/ but no {MANIFEST}, so it is another data set; "
-                           "name another one")
+    _refuse_foreign(directory, settings, folder)
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        write(directory / MANIFEST, _to_json(settings))
+        with sole_writer(directory):
+            _refuse_foreign(directory, settings, folder)  # another process may have begun meanwhile
+            if not (directory / MANIFEST).exists():
+                write(directory / MANIFEST, _to_json(settings))
+            yield
     except OSError as error:
         raise DatasetError(f"{directory}: {error.strerror}; name a directory that can be written to") from error
+
+
+def _refuse_foreign(directory, settings, folder):
+    if (directory / MANIFEST).exists():
+        _check_same(directory, settings)
+    elif (directory / folder).exists():
+        raise DatasetError(f"{directory} holds {folder}/ but no {MANIFEST}, so it is another data set; "
+                           "name another one")
 
 
 def _check_same(directory, settings):
@@ -208,7 +224,8 @@ def make_missing(orders, seconds, jobs=1, progress=True):
     missing = [order for order in orders if not _is_complete(order.path, seconds)]
     if missing:
         bar = progress_bar("synthesising", missing, progress, unit="clip")
-        Parallel(n_jobs=jobs)(delayed(_write_clip)(order, seconds) for order in bar)
+        for _ in in_parallel(_write_clip, ((order, seconds) for order in bar), jobs):
+            pass
 
 
 def _is_complete(path, seconds):

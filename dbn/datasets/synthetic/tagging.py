@@ -14,7 +14,7 @@ import numpy as np
 
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
-from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, Order, check_settings, claim, make_missing, read_json,
+from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, Order, check_settings, claimed, make_missing, read_json,
                                             require_room, write)
 from dbn.datasets.synthetic.truth import TAGS
 
@@ -74,12 +74,12 @@ def generate_tagged(directory, n_clips=600, seconds=10.0, seed=0, clips_per_arti
     check_settings(settings, jobs, at_least={"n_clips": 1, "clips_per_artist": 1, "seed": 0})
     directory = Path(directory)
     require_room(directory, "audio", n_clips, seconds)
-    claim(directory, settings, folder="audio")
-    orders = [_order(directory, settings, number) for number in range(n_clips)]
-    make_missing(orders, settings["seconds"], jobs, progress)
     path = directory / "clips.tsv"
-    if not path.exists():
-        write(path, "".join(line for order in orders for line in _lines(order, seed)).encode())
+    with claimed(directory, settings, folder="audio"):
+        orders = [_order(directory, settings, number) for number in range(n_clips)]
+        make_missing(orders, settings["seconds"], jobs, progress)
+        if not path.exists():
+            write(path, "".join(line for order in orders for line in _lines(order, seed)).encode())
     return path
 
 

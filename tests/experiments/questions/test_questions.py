@@ -20,11 +20,19 @@ from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
 from tests.search_records import record
 
+REPOSITORY = Path(__file__).parents[3]
+
 NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later")
 
 
 def arguments(out, *more):
     return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *more]
+
+
+@pytest.fixture(scope="module")
+def smoke_run(smoke_run, tmp_path_factory):
+    """A copy, in which networks may be trained."""
+    return shutil.copytree(smoke_run, tmp_path_factory.mktemp("questions") / "smoke")
 
 
 @pytest.fixture(scope="module")
@@ -202,10 +210,9 @@ def test_another_corpus_s_networks_learn_from_no_song_that_is_tested_here(tmp_pa
     assert rows["weights as they are drawn"]["epoch_seconds"] is None
 
 
-def test_the_synthetic_corpus_s_twin_is_other_songs(smoke_run, tmp_path):
-    shutil.copytree(smoke_run, tmp_path / "out")
-    [folder] = transfer.other_networks(transfer_options(tmp_path / "out"))
-    ours, its = ((tmp_path / "out" / name / "genres" / "blues" / "blues.00000.wav").read_bytes()
+def test_the_synthetic_corpus_s_twin_is_other_songs(smoke_run):
+    [folder] = transfer.other_networks(transfer_options(smoke_run))
+    ours, its = ((smoke_run / name / "genres" / "blues" / "blues.00000.wav").read_bytes()
                  for name in ("corpus", "other/corpus"))
     assert ours != its and load_model(Path(folder) / "model.npz").about["synthetic"]
 
@@ -233,15 +240,14 @@ def test_settings_that_were_chosen_by_test_songs_are_refused(smoke_run, tmp_path
 def test_other_music_teaches_the_layers_and_not_the_classes(smoke_run, tmp_path):
     """Its songs are among those that pre-training and the scaling see, whatever their folders are called."""
     make_corpus(tmp_path / "music", ("blues", "deeper"), 0)
-    shutil.copytree(smoke_run, tmp_path / "out")
-    run = run_of(tmp_path / "out", "--pretrain-songs", str(tmp_path / "music"), "--train-songs", "0.4")
+    run = run_of(smoke_run, "--pretrain-songs", str(tmp_path / "music"), "--train-songs", "0.4")
     frames, labelled = run.pretraining_frames(), run.labelled_frames()
     assert (frames.n_segments, labelled.n_segments) == (30 + 8, 10)
     assert frames.n_frames == run.songs("train").n_frames + 8 * 42
-    assert run.network_folder.name != run_of(tmp_path / "out", "--pretrain-songs", "all", "--train-songs",
+    assert run.network_folder.name != run_of(smoke_run, "--pretrain-songs", "all", "--train-songs",
                                              "0.4").network_folder.name
-    options = parse("", arguments(tmp_path / "out", "--unlabelled", str(tmp_path / "music")), pretraining.OWN_OPTIONS)
+    options = parse("", arguments(smoke_run, "--unlabelled", str(tmp_path / "music")), pretraining.OWN_OPTIONS)
     names = [variant.name for variant in pretraining.VARIANTS(options)]
     assert "30 labelled songs, pre-trained on all and other music, rate 0.03" in names and len(names) == 18
     with pytest.raises(DBNError, match="no folder with audio files"):
-        run_of(tmp_path / "out", "--pretrain-songs", str(tmp_path / "out")).pretraining_frames()
+        run_of(smoke_run, "--pretrain-songs", str(REPOSITORY / "data")).pretraining_frames()
