@@ -158,11 +158,14 @@ def made_up(name, minus, p, seconds):
 
 def test_an_answer_says_what_is_better_worse_and_neither():
     rows = [made_up("first", None, None, 10.0), made_up("good", 0.1, 0.01, 20.0), made_up("bad", -0.2, 0.001, 1.0),
-            made_up("even", 0.05, 0.5, 5.0)]
+            made_up("vague", -0.04, 0.5, 2.0), made_up("even", 0.05, 0.5, 5.0)]
     assert answer_text(rows, "All Layers") == (
         "All Layers under Table 3's SVM, against “first”: better: good (+0.100 [+0.080, +0.120]); worse: bad (-0.200 "
-        "[-0.220, -0.180]); no difference seen: even (+0.050 [+0.030, +0.070]). The quickest that is not seen to be "
-        "worse is “even”, at its best epoch after 5 s for 10 s.")
+        "[-0.220, -0.180]); no difference seen: vague (-0.040 [-0.060, -0.020]), even (+0.050 [+0.030, +0.070]). "
+        "The quickest whose interval excludes a loss of more than 5 points is “even”, at its best epoch after 5 s for 10 s.")
+    many = [rows[0], *(made_up(f"row {i}", i / 100, 1.0, 20.0) for i in (3, 1, 5, 2, 4))]
+    assert answer_text(many, "All Layers").endswith(
+        "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")
 
 
 @pytest.mark.parametrize("option, value", [("train-songs", "0"), ("train-share", "1.5"), ("pretrain-songs", "none"),
