@@ -162,7 +162,8 @@ def test_an_answer_says_what_is_better_worse_and_neither():
     assert answer_text(rows, "All Layers") == (
         "All Layers under Table 3's SVM, against “first”: better: good (+0.100 [+0.080, +0.120]); worse: bad (-0.200 "
         "[-0.220, -0.180]); no difference seen: vague (-0.040 [-0.060, -0.020]), even (+0.050 [+0.030, +0.070]). "
-        "The quickest whose interval excludes a loss of more than 5 points is “even”, at its best epoch after 5 s for 10 s.")
+        "The quickest whose interval excludes a loss of more than 5 points is “even”, at its best epoch after 5 s for "
+        "10 s.")
     many = [rows[0], *(made_up(f"row {i}", i / 100, 1.0, 20.0) for i in (3, 1, 5, 2, 4))]
     assert answer_text(many, "All Layers").endswith(
         "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")
