@@ -39,14 +39,14 @@ class Library:
 
     def finetuning(self):
         """``train(order, batch_size, lr)``, one epoch of fine-tuning; the mean cost."""
-        return partial(_in_calls, self.dbn.finetuning_epoch(self.x, self.y))
+        return partial(in_calls, self.dbn.finetuning_epoch(self.x, self.y))
 
     def pretraining(self):
         """``train(order, batch_size, lr)``, one epoch of CD-1 on the first layer; the mean reconstruction cost."""
-        return partial(_in_calls, self.dbn.pretraining_epoch(0, self.x, k=1))
+        return partial(in_calls, self.dbn.pretraining_epoch(0, self.x, k=1))
 
 
-def _in_calls(epoch_function, order, batch_size, lr):
+def in_calls(epoch_function, order, batch_size, lr):
     """An epoch in as many calls as the trainer's loop makes of it."""
     per_call = batch_size * max(1, FRAMES_PER_CALL // batch_size)
     parts = [order[start:start + per_call] for start in range(0, len(order), per_call)]

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from pytensor.scan.op import Scan
 
+from dbn.training.settings import TrainingSettings
 from experiments.bench import __main__ as bench
-from experiments.bench import extraction
+from experiments.bench import extraction, later
 from experiments.bench import library as bench_library
 from experiments.bench import peers, profile, report, runs, startup, svm, training
 from experiments.bench.common import QUICK, alternate, row, skipped, times_faster
+from experiments.bench.later import OF_FINETUNING, OF_PRETRAINING
 
 N = 230  # frames, so that the last minibatch is a smaller one at any size used here
 
@@ -102,7 +104,7 @@ def test_an_epoch_in_calls_uses_every_row_once(monkeypatch):
         return float(len(rows))
 
     order = np.arange(100)[::-1]
-    mean = bench_library._in_calls(epoch, order, 20, 0.1)
+    mean = bench_library.in_calls(epoch, order, 20, 0.1)
     assert [len(call) for call in calls] == [40, 40, 20] and sum(calls, []) == list(order)
     assert mean == (40 * 40 + 40 * 40 + 20 * 20) / 100
 
@@ -227,9 +229,22 @@ def test_a_profile_adds_up_to_the_whole(problem, tmp_path, capsys):
     assert "Where the time goes: work, minibatch 20" in capsys.readouterr().out
 
 
+def test_what_later_ideas_cost(monkeypatch):
+    """Each against the same epoch without it, and with its arithmetic in NumPy, of which there is some for each."""
+    monkeypatch.setattr(later, "OF_FINETUNING", {"weight_decay": 1e-4})
+    monkeypatch.setattr(later, "OF_PRETRAINING", {"persistent": True})
+    rows = later.option_rows(QUICK)
+    assert [(row["work"], row["against"]) for row in rows] == [
+        (f"{work}, minibatch 20, {option}", against)
+        for work, option in (("fine-tuning", "weight_decay 0.0001"), ("CD-1", "persistent True"))
+        for against in (later.ADDED, later.OFF)]
+    for name in {**OF_FINETUNING, **OF_PRETRAINING}:
+        later._Added(TrainingSettings(), True).run(name, 2)
+
+
 def test_the_quick_run_measures_every_section(tmp_path, capsys):
     # those left out have tests of their own above
-    sections = [name for name in bench.SECTIONS if name not in ("startup", "finetuning", "profile")]
+    sections = [name for name in bench.SECTIONS if name not in ("startup", "finetuning", "options", "profile")]
     bench.main(["--quick", "--out", str(tmp_path), "--only", *sections])
     result = json.loads((tmp_path / "bench.json").read_text())
     text = (tmp_path / "bench.md").read_text()
