@@ -88,8 +88,8 @@ _AGAINST_COST = "Song accuracy of each system under Table 3's SVM and of the net
 # shown where they were asked; the names are those of experiments/questions/
 QUESTIONS = tuple(
     Result(name, f"Question, {title}", section,
-           "The paper's system in the first row, then variants of it: each row's difference from the first, on the "
-           "same songs, p corrected by Holm for the number of rows, and what one training takes.",
+           "The paper's system in the first row, then variants of it: each row's difference from it, or from the row "
+           "that is named, on the same songs, p corrected by Holm for the number of rows, and what one training takes.",
            ((f"{name}.png", _AGAINST_COST),))
     for name, title, section in (
         ("pca", "principal components: instead of all bins of the DFT?", "§5.3"),
@@ -109,10 +109,11 @@ SPLITS = {"class": "50/20/30 % of each class, drawn with the seed",
           "artist": "50/20/30 % of the songs, no artist in two parts, drawn with the seed",
           "sturm": "Sturm's, filtered of repeated artists, copies and damaged clips"}
 
-COLUMNS = {"n_test": "decisions", "n_songs": "songs", "p_vs_mfcc": "p against MFCCs", "p_vs_mfcc_holm": "Holm",
-           "p_resampled_t": "resampled t", "minus": "minus the first", "minus_ci95": "its 95 % interval",
+COLUMNS = {"n_test": "decisions", "n_songs": "songs", "against": "compared with", "p_vs_mfcc": "p against MFCCs",
+           "p_vs_mfcc_holm": "Holm",
+           "p_resampled_t": "resampled t", "minus": "difference", "minus_ci95": "its 95 % interval",
            "p_holm": "Holm", "network_accuracy": "the network alone", "network_ci95": "its 95 % interval",
-           "network_minus": "minus the first", "network_minus_ci95": "its 95 % interval", "network_p": "p",
+           "network_minus": "difference", "network_minus_ci95": "its 95 % interval", "network_p": "p",
            "network_p_holm": "Holm", "network_p_resampled_t": "resampled t", "valid_error": "validation frame error",
            "epoch_seconds": "seconds an epoch", "best_seconds": "seconds until the best epoch",
            "training_bytes": "bytes of the training frames", "peak_bytes": "most bytes in memory",

@@ -18,22 +18,28 @@ RATES = (1, 30)  # times the profile's rate of pre-training
 
 
 def VARIANTS(options):
-    """By number of labelled songs, which small corpora have at least one of in each class; a list."""
+    """By number of labelled songs, which small corpora have at least one of in each class; a list.
+
+    With the same labels, pre-training is compared with none.
+    """
     profile, run = options.profile, Run(Corpora(options), options.seed)
     shares = {len(run.labelled(share * profile.train_songs)): share for share in reversed(SHARES)}
     rate, rows = profile.training.pretrain_lr, []
     for n_songs, share in sorted(shares.items(), reverse=True):
         songs, labels = {"train_songs": share * profile.train_songs}, f"{n_songs} labelled songs"
-        rows.append(Variant(f"{labels}, no pre-training", songs, {"pretrain_epochs": 0}))
+        none = f"{labels}, no pre-training"
+        rows.append(Variant(none, songs, {"pretrain_epochs": 0}))
         for factor in RATES:
             at, training = f"rate {factor * rate:g}", {"pretrain_lr": factor * rate}
-            if share < 1 or factor > 1:
-                rows.append(Variant(f"{labels}, pre-trained on these, {at}", songs, training))
-            if share < 1:
-                rows.append(Variant(f"{labels}, pre-trained on all, {at}", songs | {"pretrain_songs": "all"}, training))
-            if options.unlabelled is not None:
-                rows.append(Variant(f"{labels}, pre-trained on all and other music, {at}",
-                                    songs | {"pretrain_songs": str(options.unlabelled)}, training))
+            on = {"these": "labelled", "all": "all", "all and other music": str(options.unlabelled)}
+            if share == 1:
+                on.pop("all")  # they are these
+            if share == 1 and factor == 1:
+                on.pop("these")  # the first row
+            if options.unlabelled is None:
+                on.pop("all and other music")
+            rows += [Variant(f"{labels}, pre-trained on {name}, {at}", songs | {"pretrain_songs": which}, training,
+                             against=none) for name, which in on.items()]
     return rows
 
 

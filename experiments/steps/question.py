@@ -38,12 +38,15 @@ class Variant:
         The fields of :class:`experiments.profiles.Profile`, and of its training, that differ from the first row's.
     networks : list of str
         Folders of networks that were trained elsewhere, one a seed; without any the networks are trained here.
+    against : str
+        Name of the row that it is compared with, if it is there; else that is the first one.
     """
 
     name: str
     profile: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
     networks: list = field(default_factory=list)
+    against: str = ""
 
     def of(self, options):
         """The options with these changes."""
@@ -86,7 +89,7 @@ def ask(options, name, question, variants, examples_of, grid):
                for row, runs in runs_of.items()}
     corpora, runs = prepared[0]
     judge = Judge.of_runs(runs)
-    rows = [_row(row, answers, judge) for row in answers]
+    rows = [_row(variant.name, variant.against, answers, judge) for variant in variants]
     for of_measure in MEASURES.values():
         rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
     parts = [part for of_row in answers.values() for answer in of_row for part in answer["parts"]]
@@ -164,12 +167,13 @@ def _correct(answers, measure):
     return [np.array(answer["correct"][measure]) for answer in answers if answer["correct"][measure] is not None]
 
 
-def _row(row, answers, judge):
+def _row(row, against, answers, judge):
     """All of a row but Holm's corrections; its costs are means over the seeds."""
     first = next(iter(answers))
+    against = against if against in answers else first
     entries = {}
     for measure, of_measure in MEASURES.items():
-        correct, base = _correct(answers[row], measure), _correct(answers[first], measure)
+        correct, base = _correct(answers[row], measure), _correct(answers[against], measure)
         about = judge.row(row, correct) if correct else {"accuracy": None, "ci95": None}
         about.pop("paper", None)
         if measure == NETWORK:
@@ -180,6 +184,7 @@ def _row(row, answers, judge):
             p, _, resampled_t = judge.paired_test(correct, base)
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))
+    entries["against"] = None if against == first else against
     entries["valid_error"] = float(np.mean([answer["valid_error"] for answer in answers[row]]))
     for name in answers[row][0]["costs"]:
         of_seeds = [answer["costs"][name] for answer in answers[row]]
@@ -188,7 +193,7 @@ def _row(row, answers, judge):
 
 
 def answer_text(rows, measure):
-    """Two sentences from the numbers: what is better or worse than the first row, what is quicker and not much worse.
+    """Two sentences from the numbers: what is better or worse than its base row, what is quicker and not much worse.
 
     A difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says.
     """
@@ -200,8 +205,9 @@ def answer_text(rows, measure):
     texts = [f"better: {_named(better, of)}" if better else "", f"worse: {_named(worse, of)}" if worse else "",
              f"no difference seen: {_named(unclear, of)}" if unclear else ""]
     what = "All Layers under Table 3's SVM" if measure == ALL_LAYERS else "The network alone"
-    text = f"{what}, against “{first['name']}”: {'; '.join(filter(None, texts))}."
-    cheap = [row for row in others if row["best_seconds"] < first["best_seconds"]
+    bases = "each its row" if any(row["against"] for row in others) else f"“{first['name']}”"
+    text = f"{what}, against {bases}: {'; '.join(filter(None, texts))}."
+    cheap = [row for row in others if not row["against"] and row["best_seconds"] < first["best_seconds"]
              and row[f"{of}minus_ci95"] is not None and row[f"{of}minus_ci95"][0] >= -MARGIN]
     if cheap:
         cheapest = min(cheap, key=lambda row: row["best_seconds"])
@@ -227,17 +233,21 @@ def _difference_text(row, of):
 
 
 def _markdown(result):
-    header = ["", "All Layers", "minus the first", "Holm", "network", "minus the first", "Holm", "frame error",
-              "s an epoch", "s to the best", "frames, MB", "peak, MB"]
-    rows = [[row["name"], interval_text(row), _difference_text(row, ""), p_text(row["p_holm"]),
+    has_others = any(row["against"] for row in result["rows"])
+    header = ["", *(["compared with"] if has_others else []), "All Layers", "difference", "Holm", "network",
+              "difference", "Holm", "frame error", "s an epoch", "s to the best", "frames, MB", "peak, MB"]
+    rows = [[row["name"], *([row["against"] or ""] if has_others else []), interval_text(row),
+             _difference_text(row, ""), p_text(row["p_holm"]),
              _number(row["network_accuracy"], digits=".3f"), _difference_text(row, "network_"),
              p_text(row["network_p_holm"]), f"{row['valid_error']:.3f}",
              *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
              *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
     tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
              "p is McNemar's exact test")
-    return (f"{heading(result, result['question'])} {tests}, corrected by Holm for the number of rows. The frame error "
-            "is that of the validation songs. Seconds and bytes are of one training.\n\n"
+    base = "the first row, or the one that is named" if has_others else "the first row"
+    return (f"{heading(result, result['question'])} A difference is that from {base}. {tests[0].upper()}{tests[1:]}, "
+            "corrected by Holm for the number of rows. The frame error is that of the validation songs. Seconds and "
+            "bytes are of one training.\n\n"
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
 
 

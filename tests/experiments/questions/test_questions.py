@@ -15,6 +15,7 @@ from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
 from experiments.questions import pooling, pretraining, transfer
 from experiments.steps import pipeline, question
+from experiments.steps.judging import Judge, SplitSongs
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
@@ -107,6 +108,20 @@ def test_songs_of_a_share_are_those_of_a_larger_one_and_of_every_class(smoke_run
     assert songs[0] != sorted(songs[-1])[::3]  # not merely the first of each class
 
 
+def test_a_row_may_be_compared_with_another_than_the_first():
+    rng = np.random.default_rng(0)
+    songs = {f"song {i}": "" for i in range(60)}
+    judge = Judge([SplitSongs(seed, tuple(songs)[seed * 20:][:20], 30) for seed in (0, 1, 2)], songs)
+    answers = {name: [{"correct": {measure: (rng.random(20) < share).tolist() for measure in MEASURES},
+                       "valid_error": 0.5, "costs": {}} for _ in range(3)]
+               for name, share in (("first", 0.9), ("base", 0.5), ("other", 0.6))}
+    row = question._row("other", "base", answers, judge)
+    mean = {name: np.mean([answer["correct"]["network"] for answer in answers[name]]) for name in answers}
+    assert row["network_minus"] == pytest.approx(mean["other"] - mean["base"]) and row["against"] == "base"
+    left_out = question._row("other", "not there", answers, judge)
+    assert left_out["network_minus"] == pytest.approx(mean["other"] - mean["first"]) and left_out["against"] is None
+
+
 def test_frames_of_a_share(smoke_run):
     run = run_of(smoke_run, "--train-share", "0.125")
     whole, part = run.songs("train"), run.labelled_frames()
@@ -152,7 +167,7 @@ def test_a_subset_is_what_its_frames_are():
 
 def made_up(name, minus, p, seconds):
     interval = None if minus is None else [minus - 0.02, minus + 0.02]
-    return {"name": name, "accuracy": 0.5, "minus": minus, "minus_ci95": interval, "p_holm": p,
+    return {"name": name, "accuracy": 0.5, "minus": minus, "minus_ci95": interval, "p_holm": p, "against": None,
             "best_seconds": seconds}
 
 
@@ -164,6 +179,8 @@ def test_an_answer_says_what_is_better_worse_and_neither():
         "[-0.220, -0.180]); no difference seen: vague (-0.040 [-0.060, -0.020]), even (+0.050 [+0.030, +0.070]). "
         "The quickest whose interval excludes a loss of more than 5 points is “even”, at its best epoch after 5 s for "
         "10 s.")
+    rows[2]["against"] = "good"
+    assert answer_text(rows, "All Layers").startswith("All Layers under Table 3's SVM, against each its row: better: ")
     many = [rows[0], *(made_up(f"row {i}", i / 100, 1.0, 20.0) for i in (3, 1, 5, 2, 4))]
     assert answer_text(many, "All Layers").endswith(
         "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")
