@@ -245,7 +245,7 @@ def _markdown(result):
     tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
              "p is McNemar's exact test")
     base = "the first row, or the one that is named" if has_others else "the first row"
-    return (f"{heading(result, result['question'])} A difference is that from {base}. {tests[0].upper()}{tests[1:]}, "
+    return (f"{heading(result, result['question'])} A difference is that from {base}; {tests}, "
             "corrected by Holm for the number of rows. The frame error is that of the validation songs. Seconds and "
             "bytes are of one training.\n\n"
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
