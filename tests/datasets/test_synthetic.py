@@ -377,3 +377,10 @@ def test_two_that_make_one_corpus_at_a_time_make_every_clip_once(tmp_path):
     with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
         one, other = pool.map(_generate, [tmp_path, tmp_path])
     assert one == other == _generate(tmp_path)
+
+
+def test_a_corpus_that_is_there_is_read_where_nothing_can_be_written(tmp_path):
+    synthetic.generate(tmp_path, 1, 1.0, progress=False)
+    (tmp_path / ".lock").unlink()
+    synthetic.generate(tmp_path, 1, 1.0, progress=False)
+    assert not (tmp_path / ".lock").exists()  # what asks for no lock writes nothing

@@ -79,9 +79,10 @@ def generate(directory, clips_per_genre=100, seconds=30.0, seed=0, artists_per_g
     check_settings(settings, jobs, at_least={"clips_per_genre": 1, "artists_per_genre": 1, "seed": 0})
     directory = Path(directory)
     require_room(directory, "genres", clips_per_genre * len(GENRES), seconds)
-    with claimed(directory, settings, folder="genres"):
-        orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
-        make_missing(orders, settings["seconds"], jobs, progress)
+    orders = [_order(directory, settings, *clip) for clip in _clips(settings)]
+    if not is_whole(directory, settings, "genres", orders):
+        with claimed(directory, settings, "genres"):
+            make_missing(orders, settings["seconds"], jobs, progress)
     return load(directory)
 
 
@@ -141,6 +142,12 @@ def require_room(directory, folder, n_clips, seconds):
     if needed > free:
         raise DatasetError(f"{directory}: {n_clips:,} clips of {seconds:g} s take {needed / 1e9:,.1f} GB, and "
                            f"{free / 1e9:,.1f} GB are free; make fewer or shorter ones, or name another directory")
+
+
+def is_whole(directory, settings, folder, orders):
+    """Whether the corpus is there with all its clips, so that nothing has to be written; raises as :func:`claimed`."""
+    _refuse_foreign(directory, settings, folder)
+    return (directory / MANIFEST).exists() and all(_is_complete(order.path, settings["seconds"]) for order in orders)
 
 
 @contextmanager

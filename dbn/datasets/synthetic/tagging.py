@@ -14,8 +14,8 @@ import numpy as np
 
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
-from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, Order, check_settings, claimed, make_missing, read_json,
-                                            require_room, write)
+from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, Order, check_settings, claimed, is_whole, make_missing,
+                                            read_json, require_room, write)
 from dbn.datasets.synthetic.truth import TAGS
 
 FIRST_ARTIST = 500  # number of the first artist; those of the genre corpus count from 0
@@ -75,11 +75,12 @@ def generate_tagged(directory, n_clips=600, seconds=10.0, seed=0, clips_per_arti
     directory = Path(directory)
     require_room(directory, "audio", n_clips, seconds)
     path = directory / "clips.tsv"
-    with claimed(directory, settings, folder="audio"):
-        orders = [_order(directory, settings, number) for number in range(n_clips)]
-        make_missing(orders, settings["seconds"], jobs, progress)
-        if not path.exists():
-            write(path, "".join(line for order in orders for line in _lines(order, seed)).encode())
+    orders = [_order(directory, settings, number) for number in range(n_clips)]
+    if not (is_whole(directory, settings, "audio", orders) and path.exists()):
+        with claimed(directory, settings, "audio"):
+            make_missing(orders, settings["seconds"], jobs, progress)
+            if not path.exists():
+                write(path, "".join(line for order in orders for line in _lines(order, seed)).encode())
     return path
 
 
