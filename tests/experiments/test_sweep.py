@@ -3,6 +3,7 @@ import json
 import os
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -161,12 +162,14 @@ def test_full_disk(smoke_run, expected, tmp_path):
         while len(inodes(disk)) < 2:
             assert running.poll() is None, running.communicate()[1]
             time.sleep(0.02)
+        running.send_signal(signal.SIGSTOP)  # or it might be done before the disk is full
         with open(disk / "filler", "wb", buffering=0) as filler:
             try:
                 while True:
                     filler.write(bytes(4096))
             except OSError:
                 pass
+        running.send_signal(signal.SIGCONT)
         full_disk(running)
         full_disk(process(out))
         before = inodes(disk)
