@@ -56,6 +56,10 @@ class ModelFileError(DBNError):
     """A model or checkpoint file that is damaged, foreign or too new."""
 
 
+class DamagedError(DBNError):
+    """A file that this program wrote for itself and that now holds something else."""
+
+
 def require_integer(name, value, minimum, maximum=None):
     """Raise a :class:`DBNError` that names the option unless `value` is a whole number between these."""
     is_whole = isinstance(value, Integral) and not isinstance(value, bool)

@@ -6,9 +6,10 @@ import secrets
 from dataclasses import replace
 from functools import partial
 
-from dbn.errors import DBNError
+from dbn.errors import DamagedError, DBNError
 from dbn.system.files import atomic_path, disk_errors, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
+from dbn.system.stored import COUNT, read_json
 from experiments.profiles import SPACE
 from experiments.search import report as sweep_report
 from experiments.search.halving import Search
@@ -17,7 +18,7 @@ from experiments.search.pool import results, workers
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
-from experiments.steps.pipeline import Corpora, Run, read_json, warn
+from experiments.steps.pipeline import Corpora, Run, warn
 from experiments.steps.winner import songs_of_plan
 
 TITLE = "Search: hyper-parameters"
@@ -120,8 +121,11 @@ def agree_on_plan(path, plan):
     plan = json.loads(json.dumps(plan))  # tuples become lists
     advice = f"choose another --out, or delete the folder {path.parent} to begin anew"
     if path.exists():
-        old = read_json(path, None)
-        if not isinstance(old, dict) or set(old) != set(plan):
+        try:
+            old = read_json(path, {"n_points": COUNT})
+        except DamagedError as error:
+            raise DBNError(f"{error}; {advice}") from error
+        if set(old) != set(plan):
             raise DBNError(f"{path}: not the plan of a search by this version; {advice}")
         changed = [text for name in plan if name != "n_points" for text in _changes(name, old[name], plan[name])]
         if old["n_points"] > plan["n_points"]:

@@ -17,9 +17,10 @@ import numpy as np
 
 from dbn.audio.extraction import checked_settings, extract_frames, n_columns
 from dbn.audio.spectra import FRAME_LENGTH, HOP_LENGTH, SAMPLE_RATE
-from dbn.errors import DatasetError, DBNError, require_integer
+from dbn.errors import DamagedError, DatasetError, DBNError, require_integer
 from dbn.system.files import (atomic_folder, atomic_path, disk_errors, file_stamp, release_pages, sole_writer,
                               write_rows)
+from dbn.system.stored import COUNT, VERSIONS, Either, Perhaps, Within, read_json, read_rows
 from dbn.system.versions import versions
 
 DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "hop_length": HOP_LENGTH, "window": None}
@@ -117,13 +118,13 @@ class FrameStore:
         tracks = _checked_tracks(corpus)
         key = store_key(corpus, tracks, settings)
         final = Path(directory) / f"{corpus.name}-{key[:16]}"
-        store, _ = cls._open_if_whole(final)
+        store, _ = cls._open_if_whole(final, key)
         if store is not None:
             return store
         with disk_errors(directory):
             final.parent.mkdir(parents=True, exist_ok=True)
             with sole_writer(final.parent):
-                store, damage = cls._open_if_whole(final)  # another process may have built it meanwhile
+                store, damage = cls._open_if_whole(final, key)  # another process may have built it meanwhile
                 if store is not None:
                     return store
                 if damage:
@@ -148,30 +149,49 @@ class FrameStore:
         """
         path = Path(path)
         try:
-            index = json.loads((path / "index.json").read_text())
-            if index["format"] != FORMAT:
-                raise DatasetError(f"{path}: a frame store of format {index['format']}, this version reads {FORMAT}")
-            store = cls(path, np.load(path / "frames.npy", mmap_mode="r"), index)
-            bounds = [0] + [bound for song in store.songs for bound in (song.start, song.stop)]
-            shape = bounds[-1], n_columns(store.settings)
-            fits = bounds == sorted(bounds) and store.frames.shape == shape and store.frames.dtype == np.float32
+            number = read_json(path / "index.json", {"format": int})["format"]
+            if number != FORMAT:
+                raise DatasetError(f"{path}: a frame store of format {number}, this version reads {FORMAT}")
+            index = read_json(path / "index.json", _INDEX)
+            frames = read_rows(path / "frames.npy", (_checked_end(index), n_columns(index["settings"])))
         except FileNotFoundError as error:
             raise DatasetError(f"{path}: not a frame store, {Path(error.filename).name} is missing") from None
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, DBNError):
-                raise
-            raise DatasetError(f"{path}: a damaged frame store ({error!r})") from None
-        if not fits:
-            raise DatasetError(f"{path}: a damaged frame store: its index does not fit its frames")
-        return store
+        except OSError as error:
+            raise DatasetError(f"{path}: a damaged frame store ({error.filename}: {error.strerror})") from None
+        except DatasetError:
+            raise
+        except DBNError as error:
+            raise DatasetError(f"{path}: a damaged frame store ({error})") from None
+        return cls(path, frames, index)
 
     @classmethod
-    def _open_if_whole(cls, path):
-        """The store and None, or None and what is wrong with the folder of that name, if there is one."""
+    def _open_if_whole(cls, path, key):
+        """The store of this key and None, or None and what is wrong with the folder of that name, if there is one."""
         try:
-            return (cls.open(path), None) if path.exists() else (None, None)
+            store = cls.open(path) if path.exists() else None
         except DatasetError as error:
             return None, error
+        if store is not None and store.key != key:
+            return None, f"{path}: a damaged frame store (its key is {store.key!r})"
+        return store, None
+
+
+# of index.json
+_INDEX = {"format": int, "key": str, "songs": [(str, COUNT, COUNT, COUNT)], "classes": [str], "skipped": [(str, str)],
+          "skipped_names": [str], "versions": Perhaps(VERSIONS),
+          "settings": {"sample_rate": int, "frame_length": Within(int, 2), "hop_length": int,
+                       "pooling": Perhaps(Either((str, None)))}}
+
+
+def _checked_end(index):
+    """The number of frames that the songs of an index have; DamagedError if they contradict each other."""
+    end, names = 0, set()
+    for name, label, start, stop in index["songs"]:
+        if name in names or label >= len(index["classes"]) or not end <= start <= stop:
+            raise DamagedError(f"its index does not fit its frames: {name!r}, class {label}, frames {start} to {stop}")
+        names.add(name)
+        end = stop
+    return end
 
 
 def _checked_tracks(corpus):

@@ -3,7 +3,6 @@ import os
 import shutil
 import stat
 import sys
-import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from dbn.audio.extraction import checked_settings, n_columns
 from dbn.datasets.folder import READABLE, UNREADABLE
 from dbn.errors import AudioError, DBNError, ModelFileError
+from dbn.system.files import temporary_folder
 from dbn.trained import model as model_io
 from dbn.trained.tagger import load_tagger
 
@@ -105,11 +105,11 @@ def open_inputs(arguments):
         What cannot be read.
     """
     inputs, problems, seen = [], [], set()
-    with tempfile.TemporaryDirectory(prefix="dbn-") as spool:
+    with temporary_folder() as spool:
         for argument in arguments:
             try:
                 if argument == "-":
-                    inputs.append(AudioInput("-", _copy_of_stdin(Path(spool))))
+                    inputs.append(AudioInput("-", _copy_of_stdin(spool)))
                 elif os.path.isdir(argument):
                     found, wrong = _walk(argument, seen)
                     inputs += found

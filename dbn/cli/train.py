@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import sys
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -119,11 +120,10 @@ class _TrainRun:
 
     def run(self):
         """Train, unless this very model is there; print what came of it and return the exit status."""
-        model = self._finished()
-        if model is None:
-            model = self._train()
-        if not self.args.keep:
-            _remove_work(self.work)
+        model = self._finished() or self._made()
+        if not self.args.keep and _is_own(self.work):  # of a run that was killed when it had made the model
+            with sole_writer(self.work):
+                _remove_work(self.work)
         about = model.about
         for file, why in about["skipped"]:
             print(f"skipped: {folder.printable(file)}: {why}", file=sys.stderr)
@@ -146,6 +146,20 @@ class _TrainRun:
                                  f"--force replaces it, or give another name with -o")
         return model
 
+    def _made(self):
+        """The model, by this process or by another one that is at it."""
+        _require_own(self.work)
+        is_new = not self.work.exists()
+        with disk_errors(self.work):
+            self.work.mkdir(exist_ok=True)
+        with sole_writer(self.work):
+            try:
+                return self._finished() or self._train()
+            except (DatasetError, ModelFileError):
+                if is_new or not _leftovers(self.work):
+                    _remove_work(self.work)
+                raise
+
     def _train(self):
         from joblib.externals.loky import get_reusable_executor
 
@@ -154,34 +168,23 @@ class _TrainRun:
 
         # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-        _require_own(self.work)
-        is_new = not self.work.exists()
-        with disk_errors(self.work):
-            self.work.mkdir(exist_ok=True)
-        with sole_writer(self.work):
-            try:
-                store = FrameStore.build(self.corpus, self.work / "frames", jobs=self.jobs)
-                get_reusable_executor().shutdown()  # the readers' memory, for the training
-                tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
-                split = self._split(tracks)
-                splits.warn_identical(split, identical.identical_files(tracks))
-            except DatasetError:
-                if is_new:
-                    _remove_work(self.work)
-                raise
-            about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
-                     "songs": _song_counts(store, split),
-                     "split": "table" if self.parts else list(self.args.split)}
-            directory = self.work / f"dbn-{self.key[:12]}"
-            with ended_by_interrupt(_stopped(self.path)):
-                model = fit_model(store, split, self.args.scaling, self.settings, directory, self.key, about)
-            answers = label_songs(model, FrameSet.from_store(store, split.test))
-            model.about["test"] = {"n_songs": len(answers["true"]),
-                                   "n_correct": int((answers["true"] == answers["predicted"]).sum())}
-            # written within the work folder, so that a kill leaves nothing beside the model's place
-            save_model(directory / "model.npz", model)
-            with disk_errors(self.path):
-                move_into_place(directory / "model.npz", self.path)
+        store = FrameStore.build(self.corpus, self.work / "frames", jobs=self.jobs)
+        get_reusable_executor().shutdown()  # the readers' memory, for the training
+        tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
+        split = self._split(tracks)
+        splits.warn_identical(split, identical.identical_files(tracks))
+        about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
+                 "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.args.split)}
+        directory = self.work / f"dbn-{self.key[:12]}"
+        with ended_by_interrupt(_stopped(self.path)):
+            model = fit_model(store, split, self.args.scaling, self.settings, directory, self.key, about)
+        answers = label_songs(model, FrameSet.from_store(store, split.test))
+        model.about["test"] = {"n_songs": len(answers["true"]),
+                               "n_correct": int((answers["true"] == answers["predicted"]).sum())}
+        # written within the work folder, so that a kill leaves nothing beside the model's place
+        save_model(directory / "model.npz", model)
+        with disk_errors(self.path):
+            move_into_place(directory / "model.npz", self.path)
         return model
 
     def _split(self, tracks):
@@ -217,15 +220,12 @@ def _require_own(work):
 
 def _remove_work(work):
     """Remove what the runs for one model have left in their work folder, and the folder if it is empty then."""
-    if not _is_own(work):
-        return
     for leftover in _leftovers(work):
         shutil.rmtree(leftover, ignore_errors=True)
-    (work / ".lock").unlink(missing_ok=True)
-    try:
+    # somebody may keep something else in it, or it is a link to a folder of theirs; Windows removes a lock by itself
+    with suppress(OSError):
+        (work / ".lock").unlink()
         work.rmdir()
-    except OSError:
-        pass  # somebody keeps something else in it, or it is a link to a folder of theirs
 
 
 def _song_counts(store, split):

@@ -12,7 +12,6 @@ import shutil
 import socket
 import ssl
 import tarfile
-import tempfile
 import threading
 import time
 import urllib.error
@@ -21,6 +20,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from dbn.errors import DatasetError
+from dbn.system.files import temporary_folder
 from dbn.system.progress import progress_bar
 
 CHUNK = 1 << 18  # bytes read at a time
@@ -319,12 +319,12 @@ def unpack(archive, target, wanted, max_bytes, progress=True):
     """
     archive, target = Path(archive), Path(target)
     _check_space(target.parent, max_bytes)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as folder:
+    with temporary_folder(target.parent, f".{target.name}") as folder:
         try:
-            n_files = _extract(archive, Path(folder), wanted, max_bytes, progress)
+            n_files = _extract(archive, folder, wanted, max_bytes, progress)
             if not n_files:
                 raise DatasetError("no track of the data set is in it")
-            os.rename(Path(folder) / target.name, target)
+            os.rename(folder / target.name, target)
         except Exception as error:  # of a stranger's bytes: tarfile's readers of headers raise a dozen kinds
             raise DatasetError(f"{archive}: cannot be unpacked: {error}; nothing was put at {target}") from error
     return n_files

@@ -10,8 +10,10 @@ import secrets
 import shutil
 import stat
 import sys
+import tempfile
 import zlib
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -62,12 +64,12 @@ def atomic_path(path):
         raise
 
 
-def _remove_leftovers(folder, stem, suffix):
-    """Remove what :func:`atomic_path` left of such a file in processes of this machine that were killed."""
+def _remove_leftovers(folder, stem, suffix, remove=partial(Path.unlink, missing_ok=True)):
+    """Remove what processes of this machine that were killed have left under such names."""
     for path in folder.glob(f"{glob.escape(stem)}*{glob.escape(suffix)}"):
-        found = re.fullmatch(r"(\d{1,9})-[0-9a-f]{8}", path.name[len(stem):len(path.name) - len(suffix)])
+        found = re.fullmatch(r"(\d{1,9})-[0-9a-z_]{8}", path.name[len(stem):len(path.name) - len(suffix)])
         if found and not _is_running(int(found[1])):
-            path.unlink(missing_ok=True)
+            remove(path)
 
 
 def _is_running(process):
@@ -124,16 +126,16 @@ def atomic_folder(path):
 
     Yields the folder ``<path>.partial``, new and empty. The caller holds :func:`sole_writer` of the parent folder.
     """
-    partial = Path(f"{path}.partial")
-    partial.mkdir()
+    unfinished = Path(f"{path}.partial")
+    unfinished.mkdir()
     try:
-        yield partial
-        flush_to_disk(partial)
-        os.rename(partial, path)
+        yield unfinished
+        flush_to_disk(unfinished)
+        os.rename(unfinished, path)
     except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
         raise
-    flush_to_disk(partial.parent)
+    flush_to_disk(unfinished.parent)
 
 
 @contextmanager
@@ -141,22 +143,54 @@ def sole_writer(directory):
     """Wait until no other process writes into a folder, then remove what a killed one has left behind half-written.
 
     The lock is that of the file ``.lock``: it ends with its process, however that ends. Readers need none. Who has a
-    folder may ask for it again, in the same thread.
+    folder may ask for it again, in the same thread, and may remove it; who has waited finds it made again.
     """
     # one object for each file: a second one of the same thread would wait for the first for ever
     lock = FileLock(Path(directory).absolute() / ".lock", is_singleton=True)
     try:
-        lock.acquire(blocking=False)
+        _acquire(lock, blocking=False)
     except Timeout:
         print(f"{directory}: waiting for another process that writes here", file=sys.stderr)
-        lock.acquire()
+        _acquire(lock, blocking=True)
     try:
         if lock.lock_counter == 1:  # else they are the caller's
-            for partial in Path(directory).glob("*.partial"):
-                shutil.rmtree(partial)
+            for unfinished in Path(directory).glob("*.partial"):
+                shutil.rmtree(unfinished)
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock, blocking):
+    folder = Path(lock.lock_file).parent
+    while True:
+        try:
+            lock.acquire(blocking=blocking)
+            return
+        except FileNotFoundError:
+            folder.mkdir(exist_ok=True)
+
+
+@contextmanager
+def temporary_folder(directory=None, name="dbn"):
+    """A new folder that is gone at the end; after a kill, the next one of that name removes it.
+
+    Parameters
+    ----------
+    directory : path, optional
+        Where it lies; by default where the system keeps such folders.
+    name : str
+        What its own name begins with.
+
+    Yields
+    ------
+    folder : pathlib.Path
+    """
+    directory = Path(tempfile.gettempdir() if directory is None else directory)
+    stem = f"{name}-{zlib.crc32(platform.node().encode()):08x}-"
+    _remove_leftovers(directory, stem, "", remove=partial(shutil.rmtree, ignore_errors=True))
+    with tempfile.TemporaryDirectory(dir=directory, prefix=f"{stem}{os.getpid()}-", ignore_cleanup_errors=True) as made:
+        yield Path(made)
 
 
 def file_stamp(path):

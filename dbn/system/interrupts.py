@@ -3,7 +3,21 @@ import multiprocessing
 import os
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+
+_AT_END = []  # what is to be done before the process ends
+
+
+@contextmanager
+def done_at_end(function):
+    """Call a function, without arguments, at the end of the ``with`` block, be it that of :func:`ended_by_interrupt`.
+    """
+    _AT_END.append(function)
+    try:
+        yield
+    finally:
+        _AT_END.remove(function)
+        function()
 
 
 @contextmanager
@@ -13,8 +27,8 @@ def ended_by_interrupt(message):
     The exit status is 130, or 143.
 
     The usual KeyboardInterrupt is no help while PyTensor and Numba compile and run: they swallow it, make another error
-    of it, or crash. So nothing is raised and nothing cleaned up; what the ``with`` block writes must stand a kill. It
-    is for command-line programs, and for their main thread alone.
+    of it, or crash. So nothing is raised, and only what :func:`done_at_end` was told of is cleaned up; what the
+    ``with`` block writes must stand a kill. It is for command-line programs, and for their main thread alone.
 
     Parameters
     ----------
@@ -25,6 +39,9 @@ def ended_by_interrupt(message):
         os.write(2, f"{message}\n".encode(errors="backslashreplace"))  # print may be what was interrupted
         for child in multiprocessing.active_children():  # idle workers would stay for minutes
             os.kill(child.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # those of joblib know no kill()
+        for function in reversed(_AT_END):
+            with suppress(Exception):  # there is nobody left to hear of it
+                function()
         os._exit(128 + number)
 
     old = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}

@@ -3,10 +3,8 @@
 What the tables and ``dbn train`` share; their frames come from a :class:`dbn.audio.frames.FrameStore`. And what
 :mod:`dbn.estimators` do with rows in memory.
 """
-import tempfile
 import time
 from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
 
@@ -14,6 +12,7 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
+from dbn.system.files import temporary_folder
 from dbn.system.memory import forget_peak, peak_bytes
 from dbn.trained.model import Model
 from dbn.training.loops import build_dbn, finetune, pretrain, train
@@ -109,8 +108,8 @@ def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, pro
         dbn.set_values(_values_of(before, dbn))
         if labels is not None:
             state.stage = dbn.n_layers  # where fine-tuning begins
-    with one_blas_thread, tempfile.TemporaryDirectory() as folder:
-        pretrain(dbn, rows, settings, state, Path(folder), progress, valid_rows)
+    with one_blas_thread, temporary_folder() as folder:
+        pretrain(dbn, rows, settings, state, folder, progress, valid_rows)
         if labels is not None:
             finetune(dbn, rows, valid_rows, settings, state, progress)
             dbn.set_values(state.best_values)

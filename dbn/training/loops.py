@@ -18,7 +18,7 @@ from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training.epochs import Graph, carried_state, compiled_epoch
 from dbn.training.monitor import gap_measure
 from dbn.training.settings import TrainingSettings
-from dbn.training.state import RunState, fingerprint, run_folder
+from dbn.training.state import ADVICE, RunState, alike, fingerprint, run_folder
 
 # what the seeds of the different draws begin with, so that no two of them are the same
 WEIGHTS, SHUFFLING, SAMPLING, DROPOUT = range(4)
@@ -109,7 +109,8 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     with run_folder(directory) as folder, one_blas_thread:
         sets = [train_set, valid_set] if pretrain_set is None else [train_set, valid_set, pretrain_set]
         state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
-        if state.values:
+        if state.history:
+            state.require_fit(dbn.get_values(), settings)
             dbn.set_values(state.values)
         train_set, valid_set, *others = (
             _stored(frames, folder / f"{name}-inputs.npy", settings)
@@ -282,6 +283,9 @@ def _pretrain_layer(dbn, layer, inputs, settings, state, progress, compared):
 def _carried(graph, params, rbm, settings, state):
     """What epochs hand on beside the parameters, as the last epoch of this stage left it, if there was one."""
     carried = [each for of_kind in carried_state(graph, params, rbm, settings.batch_size) for each in of_kind]
+    before = [variable.get_value(borrow=True) for variable in carried]
+    if state.carried and not alike(state.carried, before):
+        raise TrainingError(f"{state.path}: what an epoch hands on is of another size; {ADVICE}")
     for variable, value in zip(carried, state.carried):
         variable.set_value(value)
     return carried

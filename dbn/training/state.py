@@ -2,21 +2,31 @@
 import hashlib
 import io
 import json
-import tempfile
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from dbn.errors import TrainingError
-from dbn.system.files import atomic_path, disk_errors, sole_writer
+from dbn.system.files import atomic_path, disk_errors, sole_writer, temporary_folder
+from dbn.system.interrupts import done_at_end
+from dbn.system.stored import COUNT, SECONDS, SHARE, VERSIONS, Among, Perhaps, Within, parsed
 from dbn.system.versions import joined, versions
 
 FORMAT = 4
 SECONDS_BETWEEN_SAVES = 5.0
 SAMPLED_FRAMES = 4096  # of a set, for the fingerprint: to read all of 645,000 would take seconds
+
+ADVICE = "delete the file to train from the beginning"
+
+_EPOCH = {"stage": Among(("pretrain", "finetune")), "epoch": Within(int, 1), "cost": float, "seconds": SECONDS,
+          "layer": Perhaps(int), "valid_error": Perhaps(SHARE), "free_energy_gap": Perhaps(float)}
+_STATE = {"stage": COUNT, "epoch": COUNT, "n_arrays": COUNT, "history": [_EPOCH], "versions": Perhaps(VERSIONS),
+          "numbers": {"best_error": Perhaps(SHARE), "best_epoch": Perhaps(COUNT),
+                      "stopped": Perhaps(Among(("patience", "epochs")))}}
 
 # what lies in a run's folder only while it runs; the second half is what a killed one was about to write
 WORK_FILES = ("*-inputs.npy", "hidden-means-*.npy", ".*-inputs-*.npy", ".hidden-means-*.npy", ".checkpoint-*.npz",
@@ -40,17 +50,15 @@ def run_folder(directory):
     folder : pathlib.Path
     """
     if directory is None:
-        with tempfile.TemporaryDirectory() as folder:
-            yield Path(folder)
+        with temporary_folder() as folder:
+            yield folder
         return
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     with sole_writer(folder):
         _remove_work_files(folder)
-        try:
+        with done_at_end(partial(_remove_work_files, folder)):
             yield folder
-        finally:
-            _remove_work_files(folder)
 
 
 def _remove_work_files(folder):
@@ -79,6 +87,11 @@ def fingerprint(settings, sets, n_outs, data_key):
         digest.update(b"" if frames.labels is None else frames.labels.tobytes())
         digest.update(frames.read(np.arange(n_sampled) * frames.n_frames // n_sampled).tobytes())
     return digest.hexdigest()
+
+
+def alike(values, others):
+    """Whether two lists of arrays have the same shapes and dtypes."""
+    return [(value.shape, value.dtype) for value in values] == [(value.shape, value.dtype) for value in others]
 
 
 class RunState:
@@ -171,27 +184,51 @@ class RunState:
         with disk_errors(self.path), atomic_path(self.path) as path:
             path.write_bytes(archive.getbuffer())
 
+    def require_fit(self, parameters, settings):
+        """Raise TrainingError if what was read is no state of such a run.
+
+        Parameters
+        ----------
+        parameters : list of arrays
+            Of the network, which a state's have the shapes and dtypes of.
+        settings : dbn.training.settings.TrainingSettings
+        """
+        n_layers, numbers = len(settings.hidden_layers_sizes), self.numbers
+        n_tuned = sum(record["stage"] == "finetune" for record in self.history)
+        has_best = set(numbers) >= {"best_error", "best_epoch", "stopped"} and numbers["best_epoch"] <= n_tuned
+        most = settings.pretrain_epochs if self.stage < n_layers else settings.finetune_epochs
+        n_pretrained = (self.stage * settings.pretrain_epochs + self.epoch if self.stage < n_layers
+                        else n_layers * settings.pretrain_epochs)
+        fits = (self.stage <= n_layers + 1 and self.epoch <= most and len(self.history) == n_pretrained + n_tuned
+                and n_tuned == {n_layers: self.epoch, n_layers + 1: n_tuned}.get(self.stage, 0)
+                and (has_best and self.best_values if n_tuned or self.stage > n_layers else True)
+                and all(alike(values, parameters) for values in (self.values, self.best_values) if values))
+        if not fits or (self.history and not self.values):
+            raise TrainingError(f"{self.path}: not a checkpoint of this run: its epochs or its arrays do not fit; "
+                                f"{ADVICE}")
+
     def _lists(self):
         return (("value", self.values), ("best", self.best_values), ("carried", self.carried))
 
     def _load(self):
-        advice = "delete the file to train from the beginning"
         try:
             with np.load(self.path, allow_pickle=False) as stored:
-                state = json.loads(stored["state"].item())
+                text = stored["state"].item()
                 arrays = {name: stored[name] for name in stored.files if name != "state"}
-            known, fingerprint = state["format"] == FORMAT, state["fingerprint"]
+            about = parsed(text, {"format": int, "fingerprint": str})
+            known, fingerprint = about["format"] == FORMAT, about["fingerprint"]
+            state = parsed(text, _STATE) if known else {}
             if known and len(arrays) != state["n_arrays"]:
                 raise ValueError("arrays are missing")
-            stage, epoch, numbers, history = (state[name] for name in ("stage", "epoch", "numbers", "history"))
-            self.versions = joined(dict(state.get("versions", {})), self.versions)
         except Exception as error:  # of damaged bytes: the readers of archives and headers raise a dozen kinds
-            raise TrainingError(f"{self.path}: not a readable checkpoint ({error}); {advice}") from error
+            raise TrainingError(f"{self.path}: not a readable checkpoint ({error}); {ADVICE}") from error
         if not known:
-            raise TrainingError(f"{self.path}: written by another version of this program; {advice}")
+            raise TrainingError(f"{self.path}: written by another version of this program; {ADVICE}")
         if fingerprint != self.fingerprint:
             raise TrainingError(f"{self.path}: belongs to a run with other settings or other data; "
-                                f"choose another folder, or {advice}")
-        self.stage, self.epoch, self.numbers, self.history = stage, epoch, numbers, history
+                                f"choose another folder, or {ADVICE}")
+        self.stage, self.epoch, self.numbers, self.history = (
+            state[name] for name in ("stage", "epoch", "numbers", "history"))
+        self.versions = joined(state.get("versions", {}), self.versions)
         for name, values in self._lists():
             values.extend(arrays[f"{name}_{i}"] for i in range(len(arrays)) if f"{name}_{i}" in arrays)

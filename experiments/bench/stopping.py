@@ -25,10 +25,11 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
+from dbn.system.stored import SHARE, kept_json
 from dbn.training import TrainingSettings, train
 from experiments.search.inputs import PARTS, chosen_frames
 from experiments.steps.options import parse, run_script
-from experiments.steps.pipeline import Corpora, Run, read_json
+from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.reporting import markdown_table
 
 SYNTHETIC = ((6, 6.0), (12, 10.0), (40, 20.0))  # clips a genre, seconds of a clip
@@ -157,7 +158,7 @@ def validation_errors(train_set, valid_set, n_outs, settings, directory):
         See :func:`dbn.training.train`.
     """
     options = {"directory": directory, "progress": False}
-    before = read_json(directory / "before.json", None)
+    before = kept_json(directory / "before.json", SHARE)
     if before is None:  # of a training that has begun it would be the best error since
         before = train(train_set, valid_set, n_outs, settings, max_epoch=0, **options).best_error
         with atomic_path(directory / "before.json") as path:

@@ -116,6 +116,7 @@ COLUMNS = {"n_test": "decisions", "n_songs": "songs", "against": "compared with"
            "network_minus": "its difference", "network_minus_ci95": "its 95 % interval", "network_p": "its p",
            "network_p_holm": "its Holm",
            "network_p_resampled_t": "its resampled t", "valid_error": "validation frame error",
+           "gap": "free-energy gap of the first layer, nats",
            "epoch_seconds": "seconds an epoch", "best_seconds": "seconds until the best epoch",
            "training_bytes": "bytes of the training frames", "peak_bytes": "most bytes in memory",
            "gamma": "γ", "accuracies": "of each seed",

@@ -1,7 +1,8 @@
-"""What came after the paper, one change at a time, then together.
+"""What came after the paper, one change at a time, then together; beside MFCCs of as many settings.
 
 Each idea's source stands beside its setting in :class:`dbn.training.settings.TrainingSettings`.
 """
+from experiments.profiles import MFCC_SEARCH
 from experiments.questions import answer
 from experiments.steps.options import run_script
 from experiments.steps.question import Variant
@@ -25,6 +26,9 @@ VARIANTS = [
     Variant("two layers of 500, log inputs", {"scaling": "log"}, {"hidden_layers_sizes": (500, 500)}),
     Variant("two layers of 500, rectified, dropout 0.5, log inputs", {"scaling": "log"}, BEST),
 ]
+VARIANTS += [Variant(f"the best of these {len(VARIANTS)} on the validation songs",
+                     among=[variant.name for variant in VARIANTS]),
+             Variant(f"MFCCs, the best of {len(MFCC_SEARCH)} settings on the validation songs", has_mfccs=True)]
 
 
 def main(argv=None):

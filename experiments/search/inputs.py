@@ -64,7 +64,8 @@ def make_inputs(folder, run, kinds, chosen):
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for kind in kinds:
-            if not (folder / kind).exists():
+            if not _is_whole(folder, kind, chosen):
+                shutil.rmtree(folder / kind, ignore_errors=True)
                 scaling = Scaling(kind).fit(x for x, _ in run.songs("train").blocks())
                 with atomic_folder(folder / kind) as partial:
                     for part in PARTS:
@@ -72,6 +73,14 @@ def make_inputs(folder, run, kinds, chosen):
                         write_rows(partial / f"{part}.npy", len(chosen[part]), frames.n_features,
                                    _rows(frames, chosen[part]))
                         np.save(partial / f"{part}-labels.npy", frames.labels[chosen[part]])
+
+
+def _is_whole(folder, kind, chosen):
+    """Whether the inputs of a kind are there, and can be read."""
+    try:
+        return all(frames.n_frames == len(chosen[part]) for part, frames in zip(PARTS, open_inputs(folder, kind)))
+    except Exception:  # of damaged bytes: the readers of headers raise a dozen kinds
+        return False
 
 
 def _rows(frames, chosen):

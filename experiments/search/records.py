@@ -7,14 +7,21 @@ decision of a rung (see :mod:`experiments.search.halving`). All of them appear w
 import json
 import math
 import shutil
-import sys
 
 from dbn.system.files import atomic_path, disk_errors
+from dbn.system.stored import COUNT, SECONDS, SHARE, VERSIONS, Among, Either, Perhaps, kept_json
 from dbn.system.versions import versions
 
 # a point that is over: no more epochs can come
 OVER = ("finished", "diverged")
 STATUSES = (*OVER, "halved", "failed", "paused")
+
+_EPOCH = {"stage": Among(("pretrain", "finetune")), "epoch": COUNT, "cost": float, "seconds": SECONDS,
+          "valid_error": Perhaps(SHARE)}
+RECORD = {"point": Either((COUNT, Among(("paper",)))), "settings": dict, "status": Among(STATUSES), "seconds": SECONDS,
+          "stopped": Either((None, str)), "epochs": COUNT, "error": Either((None, str)), "versions": VERSIONS,
+          "best_error": Either((None, SHARE)), "best_epoch": Either((None, COUNT)),
+          "n_parameters": Either((None, COUNT)), "history": [_EPOCH]}
 
 
 def work_folder(folder, point):
@@ -93,34 +100,21 @@ def write_record(folder, point, record):
 
 
 def read_record(folder, point):
-    """The record of a point; None, and a warning, if it is damaged; None if there is none."""
+    """The record of a point; None if there is none, or if it is damaged, which is announced."""
     for path in (final_path(folder, point), work_folder(folder, point) / "record.json"):
-        try:
-            text = path.read_bytes()
-        except FileNotFoundError:
-            continue
-        try:
-            record = json.loads(text)
-            _check(record, point)
+        record = kept_json(path, RECORD, lambda record: is_whole(record) and record["settings"] == point.as_json())
+        if record is not None:
             return record
-        except (ValueError, KeyError, TypeError) as error:
-            print(f"warning: {path}: a damaged record ({error}); the point is trained again", file=sys.stderr)
-            path.unlink()
     return None
 
 
-def _check(record, point):
-    """Raise one of several errors if a record is not what :func:`new_record` makes of this point."""
-    if record["settings"] != point.as_json():
-        raise ValueError("it has other settings")
-    if set(record) != set(new_record(point, "failed")) or record["status"] not in STATUSES:
-        raise ValueError("its fields are not those of a record")
-    errors = [entry["valid_error"] for entry in finetuning(record["history"])]
-    if record["epochs"] != len(errors) or not all(0 <= error <= 1 for error in errors):
-        raise ValueError("its epochs do not fit its history")
+def is_whole(record):
+    """Whether the parts of a record fit each other as those that :func:`new_record` has made do."""
+    errors = [entry.get("valid_error") for entry in finetuning(record["history"])]
+    if record["epochs"] != len(errors) or None in errors:
+        return False
     has_result = record["status"] in ("finished", "halved", "paused")
-    if has_result and not 0 <= record["best_error"] <= min(errors, default=1):
-        raise ValueError("its best error does not fit its history")
+    return not has_result or (record["best_error"] is not None and record["best_error"] <= min(errors, default=1))
 
 
 def halved(record, epochs):

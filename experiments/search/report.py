@@ -3,14 +3,16 @@
 Everything is made from the records that the search has left, one file a point; nothing is trained here and no test
 song is looked at.
 """
-import json
 import math
 from collections import Counter
+from functools import partial
 
-from dbn.errors import DBNError
+from dbn.errors import DamagedError, DBNError
 from dbn.system.files import disk_errors
+from dbn.system.stored import COUNT, read_json
 from experiments.search import pictures as sweep_pictures
-from experiments.search.records import score
+from experiments.search.records import RECORD, is_whole, score
+from experiments.search.space import name_of
 from experiments.steps.options import command
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.reporting import corpus_name, markdown_table, table_result, units_text, value_text, write_table
@@ -20,10 +22,6 @@ N_BEST = 10  # points in the table, and in colour among the learning curves
 
 STATUSES = {"finished": "trained to their end", "halved": "stopped early by successive halving",
             "diverged": "diverged", "failed": "failed"}
-
-# fields of a record that are used here: what the search must write
-FIELDS = ("point", "settings", "status", "stopped", "epochs", "error", "best_error", "best_epoch", "history", "seconds",
-          "n_parameters", "versions")
 
 LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
           "k": "Gibbs steps", "finetune_lr": "fine-tuning rate", "batch_size": "minibatch"}
@@ -77,34 +75,27 @@ def read_records(folder, options):
     paper : dict or None
         The paper's own setting, None while it is not there.
     """
-    records = {path.stem: _read_record(path) for path in sorted((folder / "points").glob("[!.]*.json"))}
+    records = {path.stem: _read(path, RECORD, partial(_belongs, path.stem))
+               for path in sorted((folder / "points").glob("[!.]*.json"))}
     paper = records.pop("paper", None)
     if not records:
         raise DBNError(f"{folder}: the search has no point yet; begin it with\n  {command('sweep', options.argv)}")
-    return _read(folder / "plan.json")["n_points"], sorted(records.values(), key=lambda record: record["point"]), paper
+    n_points = _read(folder / "plan.json", {"n_points": COUNT})["n_points"]
+    return n_points, sorted(records.values(), key=lambda record: record["point"]), paper
 
 
-def _read(path):
+def _belongs(name, record):
+    """Whether a record is whole, and that of the point that the file is named by."""
+    point = record["point"]
+    return is_whole(record) and name == ("paper" if point == "paper" else name_of(point))
+
+
+def _read(path, *form):
     try:
         with disk_errors(path):
-            return json.loads(path.read_text())
-    except ValueError as error:
-        raise _damaged(path, error) from error
-
-
-def _damaged(path, why):
-    return DBNError(f"{path}: is damaged ({why}); delete it and run the search again, which makes it anew")
-
-
-def _read_record(path):
-    record = _read(path)
-    missing = [name for name in FIELDS if not isinstance(record, dict) or name not in record]
-    if missing:
-        raise _damaged(path, f"{', '.join(missing)} not there")
-    error = record["best_error"]
-    if error is not None and not (isinstance(error, (int, float)) and math.isfinite(error)):
-        raise _damaged(path, f"best_error is {error!r}")
-    return record
+            return read_json(path, *form)
+    except DamagedError as error:
+        raise DBNError(f"{error}; delete it and run the search again, which makes it anew") from error
 
 
 def ranked(points):

@@ -83,4 +83,9 @@ def draw_point(space, number, base, scaling):
     if drawn.get("activation", base.activation) == "relu":
         drawn["pretrain_epochs"] = 0  # rectified units are not pre-trained
     settings = replace(base, hidden_layers_sizes=sizes, visible=visible, **drawn)
-    return Point(f"point-{number:03d}", number, settings, scaling)
+    return Point(name_of(number), number, settings, scaling)
+
+
+def name_of(number):
+    """The name of a point that was drawn."""
+    return f"point-{number:03d}"

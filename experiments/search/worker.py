@@ -8,12 +8,12 @@ import numpy as np
 
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.system.files import atomic_path, sole_writer
+from dbn.system.stored import COUNT, kept_json
 from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from experiments.search.inputs import open_inputs
 from experiments.search.pool import results
 from experiments.search.records import has_reached, new_record, read_record, work_folder, write_record
-from experiments.steps.pipeline import read_json
 
 DEATHS = 2
 
@@ -104,7 +104,7 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
 def _count_attempt(work, start):
     """Note that a worker begins with a point; an error if others have begun and never come back."""
     path = work / "attempts.json"
-    n_before = read_json(path, {}).get(start, 0)
+    n_before = (kept_json(path, {str: COUNT}) or {}).get(start, 0)
     if n_before == DEATHS:
         raise RuntimeError(f"the process that trained it died {DEATHS} times, perhaps for want of memory")
     with atomic_path(path) as temporary:

@@ -15,11 +15,12 @@ from dbn.errors import DBNError
 from dbn.evaluation.svm import select, vote
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
+from dbn.system.stored import PARTS, SECONDS, SHARE, Among, Perhaps, kept_json
 from dbn.system.versions import versions
 from experiments.steps import pictures
 from experiments.steps.features import RIVAL, FeatureSets, feature_names, mfcc_choices
 from experiments.steps.judging import Judge, interval_text, p_text, p_values_text, with_holm
-from experiments.steps.pipeline import prepared_runs, read_json
+from experiments.steps.pipeline import prepared_runs
 from experiments.steps.reporting import heading, markdown_table, range_text, table_result, write_table
 
 
@@ -111,7 +112,7 @@ def _answers(run, table, examples_of, grid, jobs):
     depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid, list(mfccs)]
     key = hashlib.sha256(json.dumps(depends_on, default=str).encode()).hexdigest()[:12]
     path = run.folder / f"{table}-{key}.json"
-    answers = read_json(path, {"rows": {}, "seconds": {}})
+    answers = kept_json(path, answers_form(run.corpora.corpus.classes), fits) or {"rows": {}, "seconds": {}}
     names = feature_names(run.model.n_layers)
     if all(name in answers["rows"] for name in names):
         return answers
@@ -125,7 +126,7 @@ def _answers(run, table, examples_of, grid, jobs):
         if name in answers["rows"]:
             continue
         started = time.monotonic()
-        choice, svm, log = _choose(features.choices[name], examples, grid, jobs)
+        choice, svm, log = choose(features.choices[name], examples, grid, jobs)
         chosen = time.monotonic()
         songs = progress_bar(f"{name}, test songs", examples.test_songs, unit=" songs")
         predicted = [str(vote(svm.predict(examples.of_song(song)[choice]))) for song in songs]
@@ -138,7 +139,21 @@ def _answers(run, table, examples_of, grid, jobs):
     return answers
 
 
-def _choose(names, examples, grid, jobs):
+def answers_form(classes):
+    """The form of what :func:`_answers` keeps, see :mod:`dbn.system.stored`; `classes` are the corpus's names."""
+    point = {"features": str, "C": float, "gamma": float, "song_accuracy": SHARE, "example_accuracy": SHARE}
+    row = {"predicted": [Among(classes)], "C": float, "gamma": float, "features": str, "log": [point],
+           "parts": Perhaps(PARTS)}
+    return {"rows": {str: row}, "seconds": {"features": SECONDS, "SVM training and choice": SECONDS, "test": SECONDS},
+            "true": [Among(classes)]}
+
+
+def fits(answers):
+    """Whether every row has an answer for each song."""
+    return all(len(row["predicted"]) == len(answers["true"]) and row["log"] for row in answers["rows"].values())
+
+
+def choose(names, examples, grid, jobs):
     """The feature set, of some, whose SVM is best on the validation songs.
 
     Returns

@@ -7,14 +7,14 @@ import numpy as np
 
 from dbn.audio import load_audio
 from dbn.audio.pooling import pool, pooled_frames
-from dbn.errors import DatasetError, DBNError
+from dbn.errors import DamagedError, DatasetError, DBNError
 from dbn.features.mfcc import deltas, mfcc
-from dbn.system.files import atomic_path, release_pages, write_rows
+from dbn.system.files import atomic_path, release_pages, sole_writer, write_rows
 from dbn.system.progress import progress_bar
+from dbn.system.stored import VERSIONS, discard, kept_json, read_rows
 from dbn.system.versions import versions
 from dbn.system.workers import in_parallel
 from experiments.profiles import MFCC_SEARCH, PROFILES
-from experiments.steps.pipeline import read_json
 
 RIVAL = "MFCCs"  # the row that the network's are tested against
 
@@ -36,7 +36,12 @@ def mfcc_choices(options):
         if getattr(options.profile, name) != getattr(PROFILES[options.profile_name], name):
             raise DBNError(f"--from-sweep and --{name.replace('_', '-')}: where the network won a search the table "
                            "chooses the MFCCs as well; leave one out")
-    profiles = [replace(options.profile, **settings) for settings in MFCC_SEARCH]
+    return searched_mfccs(options.profile)
+
+
+def searched_mfccs(profile):
+    """A profile with each of :data:`experiments.profiles.MFCC_SEARCH`: a dict of text to profile."""
+    profiles = [replace(profile, **settings) for settings in MFCC_SEARCH]
     return {f"{profile.n_mfcc} MFCCs of {profile.n_mels} bands{' and their deltas' * profile.mfcc_deltas}": profile
             for profile in profiles}
 
@@ -77,8 +82,29 @@ def mfcc_rows(corpora, profile):
         Row i belongs to row i of ``corpora.store.frames``; see :func:`mfcc_features`.
     """
     store, settings, path = corpora.store, mfcc_settings(profile), _mfcc_path(corpora, profile)
-    if path.exists():
-        return np.load(path, mmap_mode="r")
+    shape = len(store.frames), profile.n_mfcc * (2 if profile.mfcc_deltas else 1)
+    rows = _kept_rows(path, shape)
+    if rows is None:
+        with sole_writer(path.parent):
+            rows = _kept_rows(path, shape)  # another process may have made them meanwhile
+            if rows is None:
+                rows = _make_rows(corpora, path, shape, settings)
+    return rows
+
+
+def _kept_rows(path, shape):
+    """The MFCCs of a file, None if there is none; a damaged one is announced."""
+    try:
+        return read_rows(path, shape)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        discard(path, error)
+        return None
+
+
+def _make_rows(corpora, path, shape, settings):
+    store = corpora.store
     paths = {track.name: track.path for track in corpora.corpus.tracks}
     with atomic_path(path.with_suffix(".json")) as temporary:  # before the MFCCs: none of them is without it
         temporary.write_text(json.dumps(versions()))
@@ -86,12 +112,12 @@ def mfcc_rows(corpora, profile):
         songs = in_parallel(_song_mfcc, ((paths[song.name], song.stop - song.start, settings) for song in store.songs),
                             corpora.options.jobs)
         songs = progress_bar("MFCCs", songs, total=len(store.songs), unit=" songs")
-        return write_rows(path, len(store.frames), profile.n_mfcc * (2 if profile.mfcc_deltas else 1), songs)
+        return write_rows(path, *shape, songs)
 
 
 def mfcc_versions(corpora, profile):
     """The versions that made the kept :func:`mfcc_rows`; an empty dict where they were not recorded."""
-    return read_json(_mfcc_path(corpora, profile).with_suffix(".json"), {})
+    return kept_json(_mfcc_path(corpora, profile).with_suffix(".json"), VERSIONS) or {}
 
 
 def _mfcc_path(corpora, profile):

@@ -73,7 +73,7 @@ def accuracy_against_cost(path, rows, title):
             axes.scatter(accuracy, place, s=30, color=colour, zorder=2)
         axes.axvline(rows[0][f"{of}accuracy"], color="black", linewidth=0.8, linestyle=":")
         axes.set(title=name, xlabel="song accuracy, 95 % interval")
-    labels = [f"{row['name']}  ({row['best_seconds']:.3g} s)" for row in rows]
+    labels = [row["name"] + ("" if row["best_seconds"] is None else f"  ({row['best_seconds']:.3g} s)") for row in rows]
     panels[0].set_yticks(places, labels, fontsize=8)
     figure.suptitle(f"{title}\nin brackets: seconds of training until the best epoch", fontsize=10)
     save(figure, path)

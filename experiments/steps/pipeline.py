@@ -19,8 +19,9 @@ from dbn.audio.frames import FrameSet, FrameStore
 from dbn.datasets import folder, gtzan, identical, splits, synthetic
 from dbn.datasets.corpus import corpus_key
 from dbn.errors import DatasetError
-from dbn.system.files import atomic_path
+from dbn.system.files import atomic_path, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
+from dbn.system.stored import SECONDS, kept_json
 from dbn.system.workers import in_parallel
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
@@ -114,7 +115,7 @@ class Corpora:
 
     def seconds(self):
         """What :meth:`timed` has kept: a dict."""
-        return read_json(self.out / "seconds.json", {})
+        return kept_json(self.out / "seconds.json", {str: SECONDS}) or {}
 
 
 class _Timed:
@@ -128,7 +129,7 @@ class _Timed:
 
     def __exit__(self, kind, *_):
         if kind is None:
-            seconds = read_json(self.path, {})
+            seconds = kept_json(self.path, {str: SECONDS}) or {}
             seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
             with atomic_path(self.path) as path:
                 path.write_text(json.dumps(seconds))
@@ -146,21 +147,13 @@ def identical_pairs(tracks, key, folder):
         Where they are kept.
     """
     path = folder / f"identical-{key[:16]}.json"
-    pairs = read_json(path, None)
+    pairs = kept_json(path, [(str, str)])
     if pairs is None:
         pairs = identical.identical_files(tracks)
         folder.mkdir(parents=True, exist_ok=True)
         with atomic_path(path) as temporary:
             temporary.write_text(json.dumps(pairs))
     return pairs
-
-
-def read_json(path, default):
-    """What a JSON file holds, or `default` where there is none that can be read."""
-    try:
-        return json.loads(Path(path).read_text())
-    except (OSError, ValueError):
-        return default
 
 
 class Run:
@@ -273,13 +266,18 @@ class Run:
         path = self.network_folder / "model.npz"
         if path.exists():
             return load_model(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with sole_writer(path.parent):
+            if not path.exists():  # else another process has trained it meanwhile
+                save_model(path, self._trained())
+        return load_model(path)
+
+    def _trained(self):
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
                  "corpus_key": self.corpora.about["key"], "split": self.profile.split}
-        model = fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
-                          data_key=self.network_folder.name, about=about, train_set=self.labelled_frames(),
-                          pretrain_set=self.pretraining_frames())
-        save_model(path, model)
-        return model
+        return fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,
+                         data_key=self.network_folder.name, about=about, train_set=self.labelled_frames(),
+                         pretrain_set=self.pretraining_frames())
 
     @property
     def parts(self):

@@ -2,7 +2,8 @@
 
 Of every system two accuracies are measured on the same test songs: Table 1's, of the network alone, and Table 3's of
 All Layers, which is about "the quality of the representation". Both are paired with those of the first row, which is
-the system as the profile has it. Costs are those of the network's training, each with one thread.
+the system as the profile has it. Costs are those of the network's training, each with one thread. A row may also be
+chosen among others, for each seed by its validation songs, or be MFCCs.
 """
 import hashlib
 import json
@@ -10,20 +11,26 @@ from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
-from dbn.evaluation.svm import select, vote
+from dbn.evaluation.svm import vote
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
+from dbn.system.stored import COUNT, PARTS, SECONDS, SHARE, Either, kept_json
 from dbn.system.versions import versions
 from experiments.steps import pictures
-from experiments.steps.features import FeatureSets
+from experiments.steps.comparison import choose
+from experiments.steps.features import RIVAL, FeatureSets, searched_mfccs
 from experiments.steps.judging import Judge, interval_text, p_text, with_holm
-from experiments.steps.pipeline import prepared_systems, read_json
+from experiments.steps.pipeline import prepared_systems
 from experiments.steps.reporting import heading, markdown_table, table_result, write_table
 
 ALL_LAYERS = "All Layers"
 NETWORK = "network"
 MARGIN = 0.05  # of song accuracy: a smaller loss may be a price for time
 N_NAMED = 4  # rows that an answer names one by one
+_ANSWER = {"correct": {ALL_LAYERS: [bool], NETWORK: Either((None, [bool]))}, "parts": PARTS,
+           "valid_error": Either((None, SHARE)),
+           "costs": {"epoch_seconds": Either((None, SECONDS)), "best_seconds": Either((None, SECONDS)),
+                     "training_bytes": Either((None, COUNT)), "peak_bytes": Either((None, COUNT))}}
 MEASURES = {ALL_LAYERS: "", NETWORK: "network_"}  # what the keys of a row begin with
 
 
@@ -40,6 +47,15 @@ class Variant:
         Folders of networks that were trained elsewhere, one a seed; without any the networks are trained here.
     against : str
         Name of the row that it is compared with, if it is there; else that is the first one.
+    among : list of str
+        Names of rows, "" being the first one's; for every seed it is that of them with the lowest validation frame
+        error.
+    has_mfccs : bool
+        Whether it is the MFCCs that are best on the validation songs instead of a network's features, see
+        :func:`experiments.steps.features.searched_mfccs`.
+    is_tested : bool
+        Whether it is one of the differences that are tested, which Holm corrects for; a trial for a row that is chosen
+        need not be.
     """
 
     name: str
@@ -47,6 +63,9 @@ class Variant:
     training: dict = field(default_factory=dict)
     networks: list = field(default_factory=list)
     against: str = ""
+    among: list = field(default_factory=list)
+    has_mfccs: bool = False
+    is_tested: bool = True
 
     def of(self, options):
         """The options with these changes."""
@@ -83,13 +102,18 @@ def ask(options, name, question, variants, examples_of, grid):
     if options.profile.question_rows is not None:
         most = min(len(variants), options.profile.question_rows)
         variants = [variants[i] for i in np.unique(np.linspace(0, len(variants) - 1, most).round().astype(int))]
-    prepared = prepared_systems([variant.of(options) for variant in variants])
-    runs_of = {variant.name: runs for variant, (_, runs) in zip(variants, prepared)}
-    answers = {row: [_answer(run, row, examples_of, grid, options.jobs) for run in runs]
-               for row, runs in runs_of.items()}
+    measured = [variant for variant in variants if not variant.among]
+    prepared = prepared_systems([variant.of(options) for variant in measured])
+    answers = {variant.name: [_answer(run, variant, examples_of, grid, options.jobs) for run in runs]
+               for variant, (_, runs) in zip(measured, prepared)}
+    for variant in variants:
+        among = [name or variants[0].name for name in variant.among]
+        if there := [answers[name] for name in among if name in answers]:
+            answers[variant.name] = [chosen(of_seed) for of_seed in zip(*there)]
+    variants = [variant for variant in variants if variant.name in answers]
     corpora, runs = prepared[0]
     judge = Judge.of_runs(runs)
-    rows = [_row(variant.name, variant.against, answers, judge) for variant in variants]
+    rows = [_row(variant, answers, judge) for variant in variants]
     for of_measure in MEASURES.values():
         rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
     parts = [part for of_row in answers.values() for answer in of_row for part in answer["parts"]]
@@ -103,38 +127,54 @@ def ask(options, name, question, variants, examples_of, grid):
     write_table(options.out, result, _markdown(result))
 
 
-def _answer(run, row, examples_of, grid, jobs):
+def _answer(run, variant, examples_of, grid, jobs):
     """What one system of one seed says of the test songs, and what its training took; kept on disk.
 
     Returns
     -------
     dict
         ``correct`` (by measure a list of bool, None of a network for other classes), ``valid_error``, ``costs`` and
-        ``parts``.
+        ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
     """
+    gaps = [] if variant.has_mfccs else [record["free_energy_gap"] for record in run.model.history
+                                         if record.get("layer") == 1]
+    return _kept_answer(run, variant, examples_of, grid, jobs) | {"gap": gaps[-1] if gaps else None}
+
+
+def _kept_answer(run, variant, examples_of, grid, jobs):
     depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, run.profile.window_seconds,
                   run.profile.window_hop]
-    key = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
+    mfccs = searched_mfccs(run.profile) if variant.has_mfccs else {}
+    key = hashlib.sha256(json.dumps(depends_on + [list(mfccs)] * variant.has_mfccs).encode()).hexdigest()[:12]
     path = run.folder / f"question-{key}.json"
-    answer = read_json(path, None)
+    n_songs = run.n_songs()["test"]
+    answer = kept_json(path, _ANSWER, lambda kept: {len(of) for of in kept["correct"].values() if of} == {n_songs})
     if answer is not None:
         return answer
-    features = FeatureSets(run, mfccs={})
+    features = FeatureSets(run, mfccs)
     examples = examples_of(run, features)
-    svm, _ = select(examples.train_x[ALL_LAYERS], examples.train_y, examples.valid_songs[ALL_LAYERS],
-                    examples.valid_labels, grid, jobs=jobs)
+    name, svm, _ = choose(features.choices[RIVAL] if mfccs else [ALL_LAYERS], examples, grid, jobs)
     classes = run.corpora.corpus.classes
-    songs = progress_bar(f"{row}, seed {run.seed}, test songs", examples.test_songs, unit=" songs")
-    of_svm = [str(vote(svm.predict(examples.of_song(song)[ALL_LAYERS]))) == classes[song.label] for song in songs]
+    songs = progress_bar(f"{variant.name}, seed {run.seed}, test songs", examples.test_songs, unit=" songs")
+    of_svm = [str(vote(svm.predict(examples.of_song(song)[name]))) == classes[song.label] for song in songs]
     of_network = None
-    if tuple(run.model.classes) == tuple(classes):
+    if tuple(run.model.classes) == tuple(classes) and not mfccs:
         of_network = (run.test_predictions["true"] == run.test_predictions["predicted"]).tolist()
     answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network},
-              "valid_error": run.model.about["best_error"], "costs": costs(run.model),
-              "parts": [*run.parts, (f"SVMs, seed {run.seed}", versions())]}
+              "valid_error": None if mfccs else run.model.about["best_error"],
+              "costs": dict.fromkeys(costs(run.model)) if mfccs else costs(run.model),
+              "parts": [*run.parts, *features.parts, (f"SVMs, seed {run.seed}", versions())]}
     with atomic_path(path) as temporary:
         temporary.write_text(json.dumps(answer, allow_nan=False))
     return answer
+
+
+def chosen(answers):
+    """Of one seed's answers that with the lowest validation frame error; its costs are those of all of them."""
+    costs_of = {name: [answer["costs"][name] for answer in answers] for name in answers[0]["costs"]}
+    together = {"epoch_seconds": lambda _: None, "best_seconds": sum, "training_bytes": max, "peak_bytes": max}
+    best = min(answers, key=lambda answer: answer["valid_error"])
+    return best | {"costs": {name: None if None in of else together[name](of) for name, of in costs_of.items()}}
 
 
 def costs(model):
@@ -167,10 +207,10 @@ def _correct(answers, measure):
     return [np.array(answer["correct"][measure]) for answer in answers if answer["correct"][measure] is not None]
 
 
-def _row(row, against, answers, judge):
+def _row(variant, answers, judge):
     """All of a row but Holm's corrections; its costs are means over the seeds."""
-    first = next(iter(answers))
-    against = against if against in answers else first
+    row, first = variant.name, next(iter(answers))
+    against = variant.against if variant.against in answers else first
     entries = {}
     for measure, of_measure in MEASURES.items():
         correct, base = _correct(answers[row], measure), _correct(answers[against], measure)
@@ -181,15 +221,20 @@ def _row(row, against, answers, judge):
         names = [f"{of_measure}{name}" for name in ("minus", "minus_ci95", "p", "p_resampled_t")]
         values = [None] * 4
         if row != first and correct:
-            p, _, resampled_t = judge.paired_test(correct, base)
+            p, _, resampled_t = judge.paired_test(correct, base) if variant.is_tested else [None] * 3
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))
     entries["against"] = None if against == first else against
-    entries["valid_error"] = float(np.mean([answer["valid_error"] for answer in answers[row]]))
+    for name in ("valid_error", "gap"):
+        entries[name] = _mean(answer[name] for answer in answers[row])
     for name in answers[row][0]["costs"]:
-        of_seeds = [answer["costs"][name] for answer in answers[row]]
-        entries[name] = None if None in of_seeds else float(np.mean(of_seeds))
+        entries[name] = _mean(answer["costs"][name] for answer in answers[row])
     return entries
+
+
+def _mean(of_seeds):
+    of_seeds = list(of_seeds)
+    return None if None in of_seeds else float(np.mean(of_seeds))
 
 
 def answer_text(rows, measure):
@@ -199,15 +244,17 @@ def answer_text(rows, measure):
     """
     of = MEASURES[measure]
     first, *others = (row for row in rows if row[f"{of}accuracy"] is not None)
-    better, worse = ([row for row in others if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
+    tested = [row for row in others if row[f"{of}p_holm"] is not None]
+    better, worse = ([row for row in tested if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
                      for sign in (1, -1))
-    unclear = [row for row in others if row not in better and row not in worse]
+    unclear = [row for row in tested if row not in better and row not in worse]
     texts = [f"better: {_named(better, of)}" if better else "", f"worse: {_named(worse, of)}" if worse else "",
              f"no difference seen: {_named(unclear, of)}" if unclear else ""]
     what = "All Layers under Table 3's SVM" if measure == ALL_LAYERS else "The network alone"
     bases = "each its row" if any(row["against"] for row in others) else f"“{first['name']}”"
     text = f"{what}, against {bases}: {'; '.join(filter(None, texts))}."
-    cheap = [row for row in others if not row["against"] and row["best_seconds"] < first["best_seconds"]
+    cheap = [row for row in others if not row["against"] and row["best_seconds"] is not None
+             and row["best_seconds"] < first["best_seconds"]
              and row[f"{of}minus_ci95"] is not None and row[f"{of}minus_ci95"][0] >= -MARGIN]
     if cheap:
         cheapest = min(cheap, key=lambda row: row["best_seconds"])
@@ -235,19 +282,22 @@ def _difference_text(row, of):
 def _markdown(result):
     has_others = any(row["against"] for row in result["rows"])
     header = ["", *(["compared with"] if has_others else []), "All Layers", "difference", "Holm", "network",
-              "difference", "Holm", "frame error", "s an epoch", "s to the best", "frames, MB", "peak, MB"]
+              "difference", "Holm", "frame error", "gap, nats", "s an epoch", "s to the best", "frames, MB",
+              "peak, MB"]
     rows = [[row["name"], *([row["against"] or ""] if has_others else []), interval_text(row),
              _difference_text(row, ""), p_text(row["p_holm"]),
              _number(row["network_accuracy"], digits=".3f"), _difference_text(row, "network_"),
-             p_text(row["network_p_holm"]), f"{row['valid_error']:.3f}",
+             p_text(row["network_p_holm"]), _number(row["valid_error"], digits=".3f"),
+             _number(row["gap"], digits="+.2f"),
              *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
              *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
     tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
              "p is McNemar's exact test")
     base = "the first row, or the one that is named" if has_others else "the first row"
     return (f"{heading(result, result['question'])} A difference is that from {base}; {tests}, "
-            "corrected by Holm for the number of rows. The frame error is that of the validation songs. Seconds and "
-            "bytes are of one training.\n\n"
+            "corrected by Holm for the number of rows that are tested. The frame error is that of the validation "
+            "songs; the gap is that of free energies after the first layer's pre-training, validation less training "
+            "frames. Seconds and bytes are of one training.\n\n"
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
 
 

@@ -1,8 +1,9 @@
 """The settings that won the search, for every script that is given ``--from-sweep`` (§4.1: "we selected the model")."""
-import json
 from dataclasses import fields
 
-from dbn.errors import DBNError
+from dbn.audio.scaling import Scaling
+from dbn.errors import DamagedError, DBNError
+from dbn.system.stored import COUNT, SHARE, Either, read_json
 from dbn.training.settings import TrainingSettings
 
 # what is not a hyper-parameter but the size of a run: the profile's own stands, so that the winner is trained fully
@@ -16,6 +17,12 @@ SAME = ("dataset", "profile", *OF_PROFILE, "seed")
 DRAWN_SPLITS = ("class", "artist")  # other songs with every seed
 
 FRAMES, SONGS = "frames of the corpus", {"train": "training songs", "valid": "validation songs"}  # in a search's plan
+# of sweep.json
+_SETTINGS = {"settings": dict.fromkeys(TAKEN, Either((str, bool, float, [int])))}
+_WINNER = {"point": COUNT, "best_error": SHARE, **_SETTINGS}
+_RESULT = {"n_points": COUNT, "counts": {"missing": COUNT}, "winner": Either((None, _WINNER)), "dataset": str,
+           "profile": str, "seed": COUNT, "settings": {"split": str, "clips_per_genre": COUNT, "clip_seconds": float}}
+
 N_NAMED = 5  # songs that a message names
 
 
@@ -45,22 +52,21 @@ def read_winner(out, search, run):
     """
     path = out / "sweep.json"
     try:
-        result = json.loads(path.read_text())
-        about = {"n_points": result["n_points"]}
-        missing, winner = result["counts"]["missing"], result["winner"]
-        made_with = {name: result[name] for name in ("dataset", "profile", "seed")} | {
-            name: result["settings"][name] for name in OF_PROFILE}
+        result = read_json(path, _RESULT)
+        winner = result["winner"]
         if winner is not None:
-            about |= {name: winner[name] for name in ("point", "best_error")}
-            settings = {name: winner["settings"][name] for name in TAKEN}
+            settings = _checked_settings(winner)
     except FileNotFoundError:
         begun = "is not finished" if (out / "sweep").exists() else "was not made yet"
         raise DBNError(f"--from-sweep: the search {begun} ({path} is not there); make it with\n  {search}") from None
-    except KeyError as error:
-        raise DBNError(f"{path}: lacks {error}; it is damaged, or an older version of this program wrote it. Delete it "
-                       f"and write it again with\n  {search}") from error
-    except (OSError, ValueError, TypeError) as error:
-        raise DBNError(f"{path}: is damaged ({error!r}); delete it and write it again with\n  {search}") from error
+    except (OSError, DBNError, TypeError) as error:
+        why = error if isinstance(error, DamagedError) else f"{path}: is damaged ({error})"
+        raise DBNError(f"{why}, or an older version of this program wrote it; delete it and write it again with\n  "
+                       f"{search}") from error
+    about = {"n_points": result["n_points"]} | {name: winner[name] for name in ("point", "best_error") if winner}
+    missing = result["counts"]["missing"]
+    made_with = {name: result[name] for name in ("dataset", "profile", "seed")} | {
+        name: result["settings"][name] for name in OF_PROFILE}
     if missing:
         raise DBNError(f"--from-sweep: the search is not finished, {missing} of its {about['n_points']} points are not "
                        f"done ({path}); go on with\n  {search}")
@@ -95,12 +101,20 @@ def winner_elsewhere(out):
     """
     path = out / "sweep.json"
     try:
-        result = json.loads(path.read_text())
-        settings, dataset = {name: result["winner"]["settings"][name] for name in TAKEN}, result["dataset"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DBNError(f"{path}: holds no finished search with a winner ({error!r})") from error
+        result = read_json(path, {"winner": _SETTINGS, "dataset": str})
+        settings = _checked_settings(result["winner"])
+    except (OSError, DBNError, TypeError) as error:
+        raise DBNError(f"{path}: holds no finished search with a winner ({error})") from error
     plan = _read_plan(out, f"python -m experiments.sweep --out {out}")
-    return settings, dataset, {song for name in SONGS.values() for song in plan[name]}
+    return settings, result["dataset"], {song for name in SONGS.values() for song in plan[name]}
+
+
+def _checked_settings(winner):
+    """The settings of a winner, those of `TAKEN`; DBNError or TypeError if no network can have them."""
+    settings = {name: winner["settings"][name] for name in TAKEN}
+    TrainingSettings(**{name: value for name, value in settings.items() if name != "scaling"})
+    Scaling(settings["scaling"])
+    return settings
 
 
 def _check_options(path, made_with, run):
@@ -173,13 +187,12 @@ def check_frames(out, search, key):
 def _read_plan(out, search):
     path = out / "sweep" / "plan.json"
     try:
-        plan = json.loads(path.read_text())
-        return {FRAMES: str(plan[FRAMES])} | {name: [str(song) for song in plan[name]] for name in SONGS.values()}
+        return read_json(path, {FRAMES: str} | {name: [str] for name in SONGS.values()})
     except FileNotFoundError:
         raise DBNError(f"--from-sweep: {path} is not there, which says on which songs the winner was chosen; make the "
                        f"search again with\n  {search}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DBNError(f"{path}: is damaged ({error!r}); delete the folder {path.parent} and make the search again "
+    except DamagedError as error:
+        raise DBNError(f"{error}; delete the folder {path.parent} and make the search again "
                        f"with\n  {search}") from error
 
 

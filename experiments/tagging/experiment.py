@@ -15,12 +15,17 @@ from dbn.datasets.corpus import Track
 from dbn.errors import DBNError
 from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
 from dbn.system.files import atomic_path, file_stamp
+from dbn.system.stored import COUNT, PARTS, SECONDS, SHARE, Perhaps, kept_json, read_json
 from dbn.system.versions import versions
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run, identical_pairs
 from experiments.steps.provenance import Origin
 from experiments.steps.reporting import result_of
 from experiments.tagging.features import MIM, ROWS, Clips, clip_features, parts_of
+
+_SCORE = {"name": str, "accuracy": SHARE, "fold_accuracies": [SHARE], "fold_error": float, "n_positive": COUNT,
+          "n_test": COUNT, "parameters": [(float, float)], "clips": [COUNT], "correct": [bool]}
+_RESULTS = {"scores": [_SCORE], "left_out": [(str, str)], "seconds": SECONDS, "parts": Perhaps(PARTS)}
 
 SVMS = "SVMs of the tags"  # what they are called among the parts of a result
 TAGS_FILE, AUDIO_FOLDER = "clips.tsv", "audio"
@@ -210,19 +215,25 @@ def tag_results(name, clips, options, folder):
     ids = [clips.corpus.clips[number].id for number in clips.used]
     depends_on = [name, clips.key, ids, groups, clips.corpus.tags, tags.tolist(), settings]
     path = folder / f"svms-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:16]}.json"
-    if not path.exists():
+    kept = kept_json(path, _RESULTS, lambda results: _fits(results, clips))
+    if kept is None:
         started = time.monotonic()
         results = evaluate_tags(features, tags, groups, names=clips.corpus.tags, jobs=options.jobs, **settings)
         with atomic_path(path) as temporary:
-            kept = {"seconds": time.monotonic() - started, "parts": [*clips.parts, (SVMS, versions())]}
-            temporary.write_text(json.dumps(asdict(results) | kept, allow_nan=False))
-    try:
-        kept = json.loads(path.read_text())
-        scores = tuple(TagScore(**score) for score in kept["scores"])
-        parts = kept.get("parts", [*clips.parts, (SVMS, {})])
-        return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"], parts
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
+            more = {"seconds": time.monotonic() - started, "parts": [*clips.parts, (SVMS, versions())]}
+            temporary.write_text(json.dumps(asdict(results) | more, allow_nan=False))
+        kept = read_json(path, _RESULTS)
+    scores = tuple(TagScore(**{name: score[name] for name in _SCORE}) for score in kept["scores"])
+    parts = kept.get("parts", [*clips.parts, (SVMS, {})])
+    return TagResults(scores, tuple(map(tuple, kept["left_out"]))), kept["seconds"], parts
+
+
+def _fits(kept, clips):
+    """Whether results are those of the clips' tags, and each score's draws of one length."""
+    names = [score["name"] for score in kept["scores"]] + [name for name, _ in kept["left_out"]]
+    return kept["scores"] != [] and sorted(names) == sorted(clips.corpus.tags) and all(
+        len(score["clips"]) == len(score["correct"]) == score["n_test"]
+        and max(score["clips"], default=0) < len(clips.used) for score in kept["scores"])
 
 
 def tags_and_groups(clips):

@@ -1,7 +1,6 @@
 """Features of the tagged clips (§5.2): the network's, its rival's, and three of our own beside them."""
 import hashlib
 import json
-import zipfile
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -9,11 +8,12 @@ import numpy as np
 
 from dbn.audio import dft_magnitudes, frame_rate, load_audio, pool
 from dbn.datasets.majorminer import TagCorpus
-from dbn.errors import AudioError, DBNError
+from dbn.errors import AudioError, DamagedError, DBNError
 from dbn.features.aggregate import aggregate
 from dbn.features.mim import MIMSettings, temporal_features, timbral_features
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
+from dbn.system.stored import PARTS, discard, parsed
 from dbn.system.versions import versions
 from dbn.system.workers import in_parallel
 from experiments.steps.features import mfcc_features, mfcc_settings
@@ -85,9 +85,11 @@ def clip_features(corpus, model, profile, folder, jobs=1):
     files = [corpus.clips[number].path for number in there]
     key = _key(files, model, profile)
     path = folder / f"features-{key}.npz"
-    if not path.exists():
+    kept = _kept(path, len(files))
+    if kept is None:
         _write(path, _of_all(files, model, profile, jobs), [*network_parts(model, "network"), (FEATURES, versions())])
-    features, reasons, parts = _read(path)
+        kept = read_features(path, len(files))
+    features, reasons, parts = kept
     parts = parts or [*network_parts(model, "network"), (FEATURES, {})]
     skipped = [(str(file), why) for file, why in zip(files, reasons) if why]
     if not features:
@@ -188,14 +190,39 @@ def _write(path, of_files, parts):
         np.savez(temporary, **arrays)
 
 
-def _read(path):
+def _kept(path, n_files):
+    """What :func:`read_features` gives, or None if there is nothing; a damaged file is announced and removed."""
+    try:
+        return read_features(path, n_files)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        discard(path, error)
+        return None
+
+
+def read_features(path, n_files):
     """What :func:`_write` kept: dict of lists of features, list of reasons, and the parts, None if it kept none."""
     try:
         with np.load(path) as arrays:
             reasons = arrays["reasons"].tolist()
-            features = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}, windows"])[:-1])
-                        for name in ROWS if name in arrays}
-            parts = json.loads(arrays["parts"].item()) if "parts" in arrays else None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DBNError(f"{path}: is damaged ({error}); delete it and run the script again") from error
+            n_good = sum(isinstance(why, str) and not why for why in reasons)
+            features = {name: _of_clips(arrays[name], arrays[f"{name}, windows"], n_good)
+                        for name in (ROWS if n_good else ())}
+            parts = parsed(arrays["parts"].item(), PARTS) if "parts" in arrays else None
+            if len(reasons) != n_files:
+                raise ValueError(f"{len(reasons)} files instead of {n_files}")
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of damaged bytes: the readers of archives and headers raise a dozen kinds
+        raise DamagedError(f"{path}: is damaged ({error})") from error
     return features, reasons, parts
+
+
+def _of_clips(windows, numbers, n_clips):
+    """The windows of every clip; ValueError if they are not so many."""
+    if windows.dtype != np.float32 or windows.ndim != 2 or not np.isfinite(windows).all():
+        raise ValueError(f"windows of {windows.dtype}, of shape {windows.shape}")
+    if numbers.shape != (n_clips,) or numbers.min() < 1 or numbers.sum() != len(windows):
+        raise ValueError(f"{len(windows)} windows do not belong to {n_clips} clips")
+    return np.split(windows, np.cumsum(numbers)[:-1])

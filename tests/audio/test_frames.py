@@ -15,10 +15,11 @@ import soundfile
 import dbn.audio.extraction
 import dbn.audio.frames
 from dbn.audio import FRAME_LENGTH, dft_magnitudes, load_audio
-from dbn.audio.frames import FrameStore
+from dbn.audio.frames import FrameSet, FrameStore
 from dbn.audio.streaming import BLOCK_FRAMES
 from dbn.datasets import Corpus, Track
 from dbn.errors import DatasetError, DBNError
+from damage import assert_noticed, damaged_bytes, damaged_json
 from noise_corpus import RATE, write_corpus
 
 
@@ -221,6 +222,25 @@ def test_a_damaged_store_is_refused_and_built_again(corpus, cache, damage):
         FrameStore.open(store.path)
     with pytest.warns(UserWarning, match="extracted again"):
         assert contents(FrameStore.build(corpus, cache)) == whole
+
+
+@pytest.mark.parametrize("name, damaged", [("index.json", lambda data: damaged_json(data.decode())),
+                                           ("frames.npy", lambda data: damaged_bytes(data, n_flips=300))])
+def test_a_store_damaged_in_every_way(corpus, cache, name, damaged):
+    """Refused, or all that is in it can be used."""
+    store = FrameStore.build(corpus, cache)
+    path, names = store.path / name, [song.name for song in store.songs]
+
+    def use():
+        opened = FrameStore.open(store.path)
+        assert all(0 <= song.label < len(opened.classes) for song in opened.songs)
+        there = [song.name for song in opened.songs]
+        songs = FrameSet.from_store(opened, [song for song in names if song in there] or there)
+        assert sum(len(x) for x, _ in songs.blocks()) == songs.n_frames
+        json.dumps([opened.settings, opened.skipped, opened.versions, opened.key])
+
+    n_refused = assert_noticed(path, damaged(path.read_bytes()), use)
+    assert n_refused > {"index.json": 300, "frames.npy": 100}[name]
 
 
 def test_a_folder_without_a_store_is_refused(tmp_path):

@@ -80,3 +80,19 @@ def test_killed_at_random_moments(folder, tmp_path, monkeypatch):  # noqa: F811
     assert n_half_way > 0
     with pytest.raises(AssertionError):
         assert_same(old, expected)  # which another seed's is not
+
+
+@pytest.mark.parametrize("delay", [0, 0.1, 0.4])
+def test_two_at_once_make_one_model(folder, tmp_path, delay):  # noqa: F811
+    """The same command twice: the second one waits and finds the model, and the work folder goes."""
+    path, expected = tmp_path / "model.npz", tmp_path / "other" / "model.npz"
+    expected.parent.mkdir()
+    assert finish(start(folder, expected)) == 0
+    first = start(folder, path)
+    time.sleep(delay)
+    second = start(folder, path)
+    assert [finish(first), finish(second)] == [0, 0]
+    assert_same(path, expected)
+    processes = [start(folder, path, "--seed", "1", "--force") for _ in range(2)]
+    assert [finish(process) for process in processes] == [0, 0]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["model.npz", "other"]

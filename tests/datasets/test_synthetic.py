@@ -9,6 +9,7 @@ import pytest
 import soundfile
 from scipy.signal import find_peaks
 
+from damage import assert_noticed, damaged_json
 from dbn.datasets import synthetic
 from dbn.datasets.synthetic import artists, composition, drums, effects, genres, instruments, render, theory, truth
 from dbn.errors import DatasetError
@@ -138,6 +139,33 @@ def test_settings_without_sense_are_refused(tmp_path, setting):
     with pytest.raises(DatasetError, match=next(iter(setting))):
         synthetic.generate(tmp_path / "none", **{**SMALL, **setting})
     assert not (tmp_path / "none").exists()
+
+
+def test_settings_damaged_in_every_way(corpus_dir):
+    path = corpus_dir / "corpus.json"
+
+    def use():
+        synthetic.load(corpus_dir)
+        synthetic.generate(corpus_dir, **SMALL)
+
+    assert assert_noticed(path, damaged_json(path.read_text()), use) > 100
+
+
+def test_truth_damaged_in_every_way_is_made_again(corpus_dir, capsys):
+    """Announced; the clip beside it stays the file that it was, by which frames are named."""
+    path = corpus_dir / "genres" / "jazz" / "jazz.00001.json"
+    whole, clip = path.read_bytes(), path.with_suffix(".wav").stat()
+    made_again = 0
+    for what, data in [*damaged_json(whole.decode())][::7]:
+        path.write_bytes(data)
+        tracks = synthetic.generate(corpus_dir, **SMALL).tracks
+        artist, = [track.artist for track in tracks if track.name == path.stem]
+        assert isinstance(artist, str), what
+        said = capsys.readouterr().err
+        made_again += path.read_bytes() == whole
+        assert (path.read_bytes() == whole) == ("jazz.00001.json: is damaged" in said), what
+    assert made_again > 20 and path.with_suffix(".wav").stat() == clip
+    path.write_bytes(whole)
 
 
 def test_load_says_what_is_wrong(tmp_path, corpus_dir):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
+from damage import assert_noticed, damaged_archive, damaged_json
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.cli.parser import main
 from dbn.datasets import majorminer
@@ -16,6 +17,7 @@ from dbn.evaluation.stats import bootstrap_interval, holm
 from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
 from dbn.features.mim import MIMSettings, mim_features
+from dbn.system.stored import kept_json
 from dbn.trained.model import load_model
 from dbn.trained.tagger import load_tagger
 from experiments import figure3, paper, table1, table4
@@ -23,7 +25,7 @@ from experiments.steps.options import run_script
 from experiments.tagging import experiment as tagging
 from experiments.tagging import features as tag_features
 from experiments.tagging import keep as tagger
-from experiments.tagging.features import ROWS
+from experiments.tagging.features import MIM, ROWS
 
 KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with", "corpus",
         "skipped", "warnings"}
@@ -333,18 +335,60 @@ def test_bad_input_ends_with_a_message(root, model_path, tmp_path, monkeypatch, 
     assert named in message and "Traceback" not in message
 
 
-def test_a_damaged_cache_is_named(made, model_path, tmp_path, capsys):
+def test_a_damaged_cache_is_made_again(made, model_path, tmp_path, capsys):
     for name in ("tagged", "tagging"):
         shutil.copytree(made / name, tmp_path / name)
+    table4.main(arguments(tmp_path, "--model", str(model_path)))
+    expected = read(tmp_path)["rows"]
     for pattern in ("features-*.npz", "svms-*.json"):
-        for path in (tmp_path / "tagging").glob(pattern):
-            kept = path.read_bytes()
-            path.write_bytes(kept[:100])
-        with pytest.raises(SystemExit):
-            run_script(table4.main, arguments(tmp_path, "--model", str(model_path)))
-        message = capsys.readouterr().err
-        assert "is damaged" in message and pattern[:4] in message
-        path.write_bytes(kept)
+        path = min((tmp_path / "tagging").glob(pattern))
+        path.write_bytes(path.read_bytes()[:100])
+        table4.main(arguments(tmp_path, "--model", str(model_path)))
+        assert f"{path.name}: is damaged" in capsys.readouterr().err
+        assert read(tmp_path)["rows"] == expected
+
+
+def test_features_damaged_in_every_way(made, tmp_path):
+    """Noticed, or as many windows as there were."""
+    path = tmp_path / min((made / "tagging").glob("features-*.npz")).name
+    shutil.copy(made / "tagging" / path.name, path)
+    features, reasons, _ = tag_features.read_features(path, 48)
+
+    def use():
+        found, others, parts = tag_features.read_features(path, 48)
+        assert found.keys() == features.keys() and len(others) == 48
+        for name, of_clips in found.items():
+            assert [len(windows) for windows in of_clips] == [len(windows) for windows in features[name]]
+
+    assert assert_noticed(path, damaged_archive(path.read_bytes()), use) > 50
+
+
+def test_answers_of_the_svms_damaged_in_every_way(made, tmp_path, capsys, monkeypatch):
+    """Made again, or fit for the table."""
+    for name in ("tagged", "tagging"):
+        shutil.copytree(made / name, tmp_path / name)
+    model, = made.glob("seed-0/*/model.npz")
+    experiment = tagging.run_experiment(tagging.parse_tagging("", arguments(tmp_path, "--model", str(model))))
+    groups = tagging.tags_and_groups(experiment.clips)[1]
+    paths, made_again = [], []
+    monkeypatch.setattr(tagging, "kept_json", lambda path, *form: (paths.append(path), kept_json(path, *form))[1])
+    monkeypatch.setattr(tagging, "evaluate_tags", lambda *_, **__: made_again.append(1) or experiment.results[MIM])
+
+    def use():
+        results, *_ = tagging.tag_results(MIM, experiment.clips, experiment.options, tmp_path / "tagging")
+        assert set(table4.rows_of({**experiment.results, MIM: results}, groups)[0]) >= {"accuracy", "tags"}
+
+    use()
+    path = paths[-1]
+    for what, data in [*damaged_json(path.read_text())][::3]:
+        path.write_bytes(data)
+        n_before = len(made_again)
+        try:
+            use()
+        except Exception as error:
+            raise AssertionError(what) from error
+        assert ("is damaged" in capsys.readouterr().err) == (len(made_again) > n_before), what
+    assert len(made_again) > 100
 
 
 def test_tables_of_genres_refuse_majorminer(root, tmp_path, capsys):

@@ -11,12 +11,18 @@ import numpy as np
 import pytest
 from scipy import stats as scipy_stats
 
+from damage import damaged_json
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact, wilson_interval
+from dbn.system.stored import kept_json
 from dbn.trained.model import load_model
 from experiments import paper, table1, table2, table3
+from experiments.steps import comparison
+from experiments.steps.judging import Judge
+from experiments.steps.options import parse
+from experiments.steps.pipeline import Corpora, Run
 
 REPOSITORY = Path(__file__).parents[2]
 KEYS = {"table", "dataset", "profile", "seed", "n_songs", "rows", "settings", "seconds", "made_with", "corpus",
@@ -302,3 +308,39 @@ def test_a_root_without_songs_leaves_no_results_folder(tmp_path, monkeypatch, so
     with pytest.raises(DBNError, match="music|'blues' has 1 song"):
         table1.main(["--dataset", "folder", "--root", "music", "--jobs", "1"])
     assert not (tmp_path / "results").exists()
+
+
+def test_what_a_table_keeps_damaged_is_made_again(two_seeds, tmp_path, capsys):
+    """Announced; the same numbers again."""
+    out = tmp_path / "out"
+    shutil.copytree(two_seeds, out)
+    expected = read(out, "table3")["rows"]
+    kinds = ("seconds.json", "frames/identical-*.json", "frames/mfcc-*.json", "frames/mfcc-*.npy",
+             "seed-0/table3-*.json", "frames/synthetic-*/index.json", "frames/synthetic-*/frames.npy")
+    for kind in kinds:
+        path, = out.glob(kind)
+        whole = path.read_bytes()
+        for data in (b"", whole[:len(whole) // 2], b"[[" + whole):
+            path.write_bytes(data)
+            table3.main(smoke(out, "--repeats", "2"))
+            said = capsys.readouterr().err
+            assert path.name in said and "damaged" in said, (kind, data[:50])
+            assert read(out, "table3")["rows"] == expected and path.read_bytes() != data
+
+
+def test_a_tables_answers_damaged_in_every_way(two_seeds, tmp_path, capsys):
+    """Announced, or fit to make rows of."""
+    path, = (two_seeds / "seed-0").glob("table3-*.json")
+    text, path = path.read_text(), tmp_path / path.name
+    run = Run(Corpora(parse("", smoke(two_seeds))), 0)
+    classes, judge, true = run.corpora.corpus.classes, Judge.of_runs([run]), json.loads(text)["true"]
+    n_announced = 0
+    for what, data in damaged_json(text):
+        path.write_bytes(data)
+        kept = kept_json(path, comparison.answers_form(classes), comparison.fits)
+        n_announced += kept is None
+        assert (kept is None) == ("is damaged" in capsys.readouterr().err), what
+        if kept is not None and kept["true"] == true:  # else the table refuses them
+            for name, row in kept["rows"].items():
+                assert 0 <= judge.row(name, [np.array(true) == np.array(row["predicted"])], None)["accuracy"] <= 1
+    assert n_announced > 500

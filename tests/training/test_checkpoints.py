@@ -9,7 +9,8 @@ from dbn.audio.scaling import Scaling
 from dbn.errors import TrainingError
 from dbn.training.loops import train
 from dbn.training.state import SAMPLED_FRAMES, RunState, fingerprint
-from small_network import N_OUTS, run_in, settings, training_sets, without
+from damage import assert_noticed, damaged_archive
+from small_network import EVERYTHING, N_OUTS, run_in, settings, training_sets, without
 
 
 @pytest.mark.parametrize("change", [{"seed": 1}, {"finetune_lr": 0.9}, {"hidden_layers_sizes": (6, 4)},
@@ -111,3 +112,19 @@ def test_flipped_bits_are_found_or_harmless(quick, tmp_path):
                 np.testing.assert_array_equal(value, other)
         assert (loaded.stage, loaded.epoch, loaded.numbers) == (expected.stage, expected.epoch, expected.numbers)
     assert refused > len(positions) / 2
+
+
+@pytest.mark.parametrize("max_epoch", [None, 2], ids=["at its end", "within fine-tuning"])
+def test_damaged_in_every_way(quick, tmp_path, max_epoch):
+    """Refused, or gone on from to the end."""
+    everything = EVERYTHING | {"finetune_epochs": 3}
+    run_in(tmp_path, max_epoch=max_epoch, **everything)
+    path, reached = tmp_path / "checkpoint.npz", []
+    whole = path.read_bytes()
+
+    def go_on():
+        reached.append(run_in(tmp_path, **everything))
+
+    n_refused = assert_noticed(path, damaged_archive(whole), go_on)
+    assert n_refused > 300 and len(reached) > 10
+    assert {result.stopped for result in reached} <= {"epochs", "patience"}

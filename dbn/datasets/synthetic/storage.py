@@ -19,15 +19,19 @@ from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
 from dbn.datasets.synthetic.render import render_clip
-from dbn.errors import DatasetError
+from dbn.errors import DamagedError, DatasetError
 from dbn.system.files import sole_writer
 from dbn.system.progress import progress_bar
+from dbn.system.stored import Among, Within, kept_json, read_json
 from dbn.system.workers import in_parallel
 
 # To be raised whenever a clip of the same seed would sound different.
 GENERATOR_VERSION = 1
 MANIFEST = "corpus.json"
 WAV_HEADER_BYTES = 44
+
+_MANIFEST = {"clips_per_genre": Within(int, 1), "seconds": Within(float, 1), "genres": [Among(GENRES)]}
+SIDECAR = {"artist": str, "genre": Among(GENRES), "tags": [str]}
 
 
 @dataclass(frozen=True)
@@ -104,9 +108,10 @@ def load(directory):
         No corpus in the directory, or one of which clips are missing.
     """
     directory = Path(directory)
-    settings = read_json(directory / MANIFEST, "generate the corpus first")
-    if not isinstance(settings, dict) or settings.get("corpus") != "synthetic":
+    settings = read_truth(directory / MANIFEST, {}, "generate the corpus first")
+    if settings.get("corpus") != "synthetic":
         raise DatasetError(f"{directory / MANIFEST} does not describe a synthetic corpus; name another directory")
+    settings = read_truth(directory / MANIFEST, _MANIFEST, "name another directory")
     missing = [_clip_path(directory, *clip).name for clip in _clips(settings)
                if not _is_complete(_clip_path(directory, *clip), settings["seconds"])]
     if missing:
@@ -115,7 +120,7 @@ def load(directory):
     tracks = []
     for genre, number in _clips(settings):
         path = _clip_path(directory, genre, number)
-        truth = read_json(path.with_suffix(".json"), "delete it and generate the corpus again")
+        truth = read_truth(path.with_suffix(".json"), SIDECAR, "delete it and generate the corpus again")
         tracks.append(Track(name=path.stem, path=path, label=genre, artist=truth["artist"]))
     return Corpus(name="synthetic", classes=tuple(sorted(GENRES)), tracks=tuple(sorted(tracks, key=lambda t: t.name)))
 
@@ -147,7 +152,7 @@ def require_room(directory, folder, n_clips, seconds):
 def is_whole(directory, settings, folder, orders):
     """Whether the corpus is there with all its clips, so that nothing has to be written; raises as :func:`claimed`."""
     _refuse_foreign(directory, settings, folder)
-    return (directory / MANIFEST).exists() and all(_is_complete(order.path, settings["seconds"]) for order in orders)
+    return (directory / MANIFEST).exists() and not _missing(orders, settings["seconds"])
 
 
 @contextmanager
@@ -184,8 +189,7 @@ def _refuse_foreign(directory, settings, folder):
 
 def _check_same(directory, settings):
     """Raise DatasetError if the directory's corpus has other settings."""
-    there = read_json(directory / MANIFEST, "name an empty directory")
-    there = there if isinstance(there, dict) else {}
+    there = read_truth(directory / MANIFEST, {}, "name an empty directory")
     different = [f"{name} {there.get(name)!r} instead of {value!r}" for name, value in settings.items()
                  if there.get(name) != value]
     if different:
@@ -228,17 +232,26 @@ def make_missing(orders, seconds, jobs=1, progress=True):
     progress : bool
         Whether to show a progress bar (on a terminal only).
     """
-    missing = [order for order in orders if not _is_complete(order.path, seconds)]
+    missing = _missing(orders, seconds)
     if missing:
         bar = progress_bar("synthesising", missing, progress, unit="clip")
         for _ in in_parallel(_write_clip, ((order, seconds) for order in bar), jobs):
             pass
 
 
+def _missing(orders, seconds):
+    """The orders whose clip, or whose truth, is not there; a damaged one is announced."""
+    return [order for order in orders if not _has_audio(order.path, seconds)
+            or kept_json(order.path.with_suffix(".json"), SIDECAR) is None]
+
+
 def _is_complete(path, seconds):
     """Whether a clip and its sidecar are there (a file that is there is complete unless somebody cut it)."""
-    return (path.is_file() and path.stat().st_size == _clip_bytes(seconds)
-            and path.with_suffix(".json").is_file())
+    return _has_audio(path, seconds) and path.with_suffix(".json").is_file()
+
+
+def _has_audio(path, seconds):
+    return path.is_file() and path.stat().st_size == _clip_bytes(seconds)
 
 
 def _clip_bytes(seconds):
@@ -250,9 +263,10 @@ def _write_clip(order, seconds):
     signal, truth = render_clip(order.genre, order.artist_seed, order.clip_seed, seconds)
     order.path.parent.mkdir(parents=True, exist_ok=True)
     write(order.path.with_suffix(".json"), _to_json({"artist": order.artist, **truth}))
-    buffer = io.BytesIO()
-    soundfile.write(buffer, quantise(signal), SAMPLE_RATE, subtype="PCM_16", format="WAV")
-    write(order.path, buffer.getvalue())
+    if not _has_audio(order.path, seconds):  # made again, it would count as another file
+        buffer = io.BytesIO()
+        soundfile.write(buffer, quantise(signal), SAMPLE_RATE, subtype="PCM_16", format="WAV")
+        write(order.path, buffer.getvalue())
 
 
 def quantise(signal):
@@ -274,11 +288,11 @@ def _to_json(values):
     return (json.dumps(values, indent=1, ensure_ascii=False) + "\n").encode()
 
 
-def read_json(path, advice):
-    """The content of a JSON file; DatasetError with the advice if there is none."""
+def read_truth(path, form, advice):
+    """The content of a JSON file of this form; DatasetError with the advice if there is none."""
     try:
-        return json.loads(path.read_bytes())
+        return read_json(path, form)
     except FileNotFoundError:
         raise DatasetError(f"{path} is not there; {advice}") from None
-    except ValueError:
-        raise DatasetError(f"{path} is damaged; {advice}") from None
+    except DamagedError as error:
+        raise DatasetError(f"{error}; {advice}") from None

@@ -14,8 +14,8 @@ import numpy as np
 
 from dbn.datasets.synthetic.genres import GENRES
 from dbn.datasets.synthetic.instruments import SAMPLE_RATE
-from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, Order, check_settings, claimed, is_whole, make_missing,
-                                            read_json, require_room, write)
+from dbn.datasets.synthetic.storage import (GENERATOR_VERSION, SIDECAR, Order, check_settings, claimed, is_whole,
+                                            make_missing, read_truth, require_room, write)
 from dbn.datasets.synthetic.truth import TAGS
 
 FIRST_ARTIST = 500  # number of the first artist; those of the genre corpus count from 0
@@ -93,7 +93,7 @@ def _order(directory, settings, number):
 
 def _lines(order, seed):
     """A clip's lines of the list: every tag that a player gave it."""
-    truth = read_json(order.path.with_suffix(".json"), "delete its clip and generate the corpus again")
+    truth = read_truth(order.path.with_suffix(".json"), SIDECAR, "delete its clip and generate the corpus again")
     holding = {*truth["tags"], GENRE_TAGS[truth["genre"]]}
     rng = np.random.default_rng([seed, FIRST_ARTIST, order.clip_seed])
     chances = [noticed(tag) if tag in holding else MISTAKEN for tag in VOCABULARY]

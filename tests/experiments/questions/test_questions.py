@@ -13,12 +13,14 @@ from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
+from experiments import table3
 from experiments.questions import pooling, pretraining, transfer
 from experiments.steps import pipeline, question
 from experiments.steps.judging import Judge, SplitSongs
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
+from experiments.table3 import window_examples
 from tests.search_records import record
 
 REPOSITORY = Path(__file__).parents[3]
@@ -81,7 +83,7 @@ def test_nothing_is_made_twice(asked, smoke_run, monkeypatch):
     result, again = asked
     for name in ("fit_model", "label_songs"):
         monkeypatch.setattr(pipeline, name, None)
-    monkeypatch.setattr(question, "select", None)
+    monkeypatch.setattr(question, "choose", None)
     pooling.main(again)
     repeated = json.loads((smoke_run / "pooling.json").read_text())
     assert [repeated[name] for name in ("rows", "answers")] == [result[name] for name in ("rows", "answers")]
@@ -94,9 +96,12 @@ def test_variants_are_different_systems_that_can_be(smoke_run, name):
     script = importlib.import_module(f"experiments.questions.{name}")
     options = parse("", arguments(smoke_run), getattr(script, "OWN_OPTIONS", None))
     variants = script.VARIANTS(options) if callable(script.VARIANTS) else script.VARIANTS
-    profiles = [variant.of(options).profile for variant in variants]
-    assert options.profile not in profiles and len(variants) >= 9
-    assert len({variant.name for variant in variants}) == len({str(profile) for profile in profiles}) == len(variants)
+    names = {variant.name for variant in variants}
+    assert len(names) == len(variants) >= 9
+    assert all({*variant.among, *filter(None, [variant.against])} <= names | {""} for variant in variants)
+    trained = [variant for variant in variants if not variant.among and not variant.has_mfccs]
+    profiles = [variant.of(options).profile for variant in trained]
+    assert options.profile not in profiles and len({str(profile) for profile in profiles}) == len(trained)
 
 
 def test_songs_of_a_share_are_those_of_a_larger_one_and_of_every_class(smoke_run):
@@ -113,13 +118,49 @@ def test_a_row_may_be_compared_with_another_than_the_first():
     songs = {f"song {i}": "" for i in range(60)}
     judge = Judge([SplitSongs(seed, tuple(songs)[seed * 20:][:20], 30) for seed in (0, 1, 2)], songs)
     answers = {name: [{"correct": {measure: (rng.random(20) < share).tolist() for measure in MEASURES},
-                       "valid_error": 0.5, "costs": {}} for _ in range(3)]
+                       "valid_error": 0.5, "gap": None, "costs": {}} for _ in range(3)]
                for name, share in (("first", 0.9), ("base", 0.5), ("other", 0.6))}
-    row = question._row("other", "base", answers, judge)
+    row = question._row(Variant("other", against="base"), answers, judge)
     mean = {name: np.mean([answer["correct"]["network"] for answer in answers[name]]) for name in answers}
     assert row["network_minus"] == pytest.approx(mean["other"] - mean["base"]) and row["against"] == "base"
-    left_out = question._row("other", "not there", answers, judge)
+    left_out = question._row(Variant("other", against="not there"), answers, judge)
     assert left_out["network_minus"] == pytest.approx(mean["other"] - mean["first"]) and left_out["against"] is None
+
+
+def test_a_row_chosen_by_the_validation_songs():
+    """Its costs are those of all trials."""
+    answers = [{"valid_error": error, "name": name, "costs": {"epoch_seconds": 1.0, "best_seconds": seconds,
+                                                              "training_bytes": 8, "peak_bytes": None}}
+               for name, error, seconds in (("a", 0.4, 1.0), ("b", 0.3, 2.0), ("c", 0.3, 4.0))]
+    best = question.chosen(answers)
+    assert best["name"] == "b" and best["valid_error"] == 0.3
+    assert best["costs"] == {"epoch_seconds": None, "best_seconds": 7.0, "training_bytes": 8, "peak_bytes": None}
+
+
+def test_chosen_rows_and_mfccs(smoke_run, monkeypatch, capsys):
+    """Of two rows that whose network is better on the validation songs; MFCCs as in Table 3, where they are the same.
+    """
+    table3.main(arguments(smoke_run))
+    monkeypatch.setattr(question, "searched_mfccs", lambda profile: {"MFCCs": profile})
+    options = parse("", arguments(smoke_run, "--question-rows", "9"))
+    grid = {"C": options.profile.window_C, "gamma_times_features": options.profile.window_gamma}
+    variants = [Variant("hasty", {}, {"finetune_epochs": 1}), Variant("the best", among=["", "hasty", "not there"]),
+                Variant("nothing", among=["not there"]), Variant("MFCCs", has_mfccs=True)]
+    question.ask(options, "some", "Why?", variants, window_examples, grid)
+    result = json.loads((smoke_run / "some.json").read_text())
+    first, hasty, best, mfccs = result["rows"]
+    assert [row["name"] for row in result["rows"]] == ["as in the profile", "hasty", "the best", "MFCCs"]
+    lowest, highest = sorted([first["valid_error"], hasty["valid_error"]])
+    assert best["valid_error"] == lowest < highest
+    assert best["accuracy"] in (first["accuracy"], hasty["accuracy"])
+    assert best["best_seconds"] == pytest.approx(first["best_seconds"] + hasty["best_seconds"])
+    of_table = {row["name"]: row for row in json.loads((smoke_run / "table3.json").read_text())["rows"]}
+    assert mfccs["accuracy"] == of_table["MFCCs"]["accuracy"]
+    assert first["accuracy"] == of_table["All Layers"]["accuracy"]
+    assert mfccs["minus"] == pytest.approx(mfccs["accuracy"] - first["accuracy"])
+    assert mfccs["network_accuracy"] is mfccs["best_seconds"] is mfccs["gap"] is mfccs["valid_error"] is None
+    gaps = [record["free_energy_gap"] for record in run_of(smoke_run).model.history if record.get("layer") == 1]
+    assert first["gap"] == gaps[-1]
 
 
 def test_frames_of_a_share(smoke_run):

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import dbn.system.files
+from damage import assert_noticed, damaged_json
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import SPACE
 from experiments.search import pool
 from experiments.search import worker as train_points
 from experiments.search.halving import Search, rungs
-from experiments.search.records import final_path, read_record
+from experiments.search.records import final_path, halved, has_reached, read_record, score, write_record
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import train_point
 from experiments.sweep import agree_on_plan
@@ -233,7 +234,7 @@ def test_damaged_records_are_said_and_made_again(trainer, tmp_path, capsys):
         assert start(tmp_path) == expected
         assert {name for name, _ in trainer.made} == {POINTS[4].name}
         said = capsys.readouterr().err
-        assert "point-004.json: a damaged record" in said and "trained again" in said
+        assert "point-004.json: is damaged" in said and "made again" in said
 
 
 def test_a_checkpoint_that_cannot_be_used_is_made_anew(trainer, tmp_path, monkeypatch, capsys):
@@ -338,3 +339,26 @@ def test_no_task_whose_worker_died_is_lost_and_none_is_done_twice(monkeypatch):
     monkeypatch.setattr(pool, "Parallel", parallel)
     assert dict(pool.results(len, {name: (name,) for name in ("a", "bc", "def")})) == {"a": 1, "bc": 2, "def": 3}
     assert done == ["a", "bc", "def"]
+
+
+def test_records_damaged_in_every_way(trainer, tmp_path, capsys):
+    """Announced and made again, or used."""
+    expected = start(tmp_path)
+    path = final_path(tmp_path, POINTS[4])
+    whole = path.read_bytes()
+    for number, (what, data) in enumerate(damaged_json(whole.decode())):
+        path.write_bytes(data)
+        record = read_record(tmp_path, POINTS[4])
+        is_announced = "point-004.json: is damaged" in capsys.readouterr().err
+        assert (record is None) == is_announced != path.exists(), what
+        if record is not None:
+            write_record(tmp_path, POINTS[4], record)
+            score(record, EPOCHS), has_reached(record, EPOCHS), halved(record, 1)
+        elif number % 20 == 0:
+            assert start(tmp_path) == expected, what
+
+
+def test_a_plan_damaged_in_every_way(tmp_path):
+    path = tmp_path / "plan.json"
+    agree_on_plan(path, PLAN)
+    assert assert_noticed(path, damaged_json(path.read_text()), lambda: agree_on_plan(path, PLAN)) > 60

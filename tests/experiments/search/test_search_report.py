@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
+from damage import assert_noticed, damaged_json
 from dbn.errors import DBNError
 from dbn.system.versions import versions
 from experiments import report
@@ -168,14 +169,23 @@ def test_nothing_to_report(out):
 
 
 @pytest.mark.parametrize("content, why", [("{", "is damaged"), ("[]", "is damaged"), ("\xff", "is damaged"),
-                                          (json.dumps({**POINTS[0], "best_error": "low"}), "best_error is 'low'"),
-                                          (json.dumps({**POINTS[0], "best_error": float("nan")}), "best_error is nan"),
-                                          (json.dumps({"point": 0}), "settings, status.* not there")])
+                                          (json.dumps({**POINTS[3], "best_error": "low"}), "'best_error'. is 'low'"),
+                                          (json.dumps({**POINTS[3], "best_error": float("nan")}), "NaN is no number"),
+                                          (json.dumps({"point": 3}), "lacks 'settings'"),
+                                          (json.dumps(POINTS[4]), "parts do not fit")])
 def test_damaged_record(out, content, why):
     write_records(out, POINTS)
     (out / "sweep" / "points" / "point-003.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(DBNError, match=f"point-003.json: .*{why}"):
         write_report(out)
+
+
+def test_records_damaged_in_every_way(out, monkeypatch):
+    monkeypatch.setattr(sweep_report.sweep_pictures, "marginals", lambda *_: None)
+    monkeypatch.setattr(sweep_report.sweep_pictures, "learning_curves", lambda *_: None)
+    write_records(out, POINTS, record("paper", [0.5]))
+    path = out / "sweep" / "points" / "point-003.json"
+    assert assert_noticed(path, [*damaged_json(path.read_text())][::5], lambda: write_report(out)) > 50
 
 
 # --- the pictures ---

@@ -7,6 +7,7 @@ import librosa
 import numpy as np
 import pytest
 
+from damage import assert_noticed, damaged_json
 from dbn.audio import load_audio
 from dbn.errors import DBNError
 from dbn.evaluation.svm import RBFSVM
@@ -19,7 +20,7 @@ from experiments.search import report as sweep_report
 from experiments.steps.features import FeatureSets, mfcc_choices
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
-from experiments.steps.winner import songs_of_plan
+from experiments.steps.winner import check_songs, read_winner, songs_of_plan, winner_elsewhere
 from experiments.table2 import frame_examples
 from search_records import record, smoke, write_records, write_report
 from small_search import SPACE
@@ -172,11 +173,28 @@ def test_no_search_no_winner(tmp_path):
 
 @pytest.mark.parametrize("changes, message", [
     ({"counts": {"missing": 3}}, "not finished, 3 of its 2 points"), ({"winner": None}, "has no winner"),
-    ({"winner": {"point": 0}}, "sweep.json: lacks 'best_error'; .*an older version"),
+    ({"winner": {"point": 0}}, "sweep.json: is damaged .*lacks 'best_error'.*an older version"),
     ({"counts": None}, "sweep.json: is damaged")])
 def test_searches_without_a_winner(write_result, changes, message):
     with pytest.raises(DBNError, match=message):
         table1.main(smoke(write_result(**changes), "--from-sweep"))
+
+
+def test_a_search_damaged_in_every_way(swept):
+    """Whoever takes the winner is told, or gets settings that a network can have."""
+    run = {"dataset": "synthetic", "profile": "smoke", "seed": 0, "repeats": 1, **json.loads(
+        (swept / "sweep.json").read_text())["settings"]}
+    path, plan = swept / "sweep.json", swept / "sweep" / "plan.json"
+    split = Run(Corpora(parse("", smoke(swept))), 0).split
+
+    def take():
+        settings, about = read_winner(swept, "search", run)
+        TrainingSettings(**{name: value for name, value in settings.items() if name != "scaling"})
+        assert isinstance(about["point"], int) and 0 <= about["best_error"] <= 1
+        winner_elsewhere(swept)
+
+    assert assert_noticed(path, [*damaged_json(path.read_text())][::3], take) > 50
+    assert assert_noticed(plan, damaged_json(plan.read_text()), lambda: check_songs(swept, "search", split)) > 100
 
 
 @pytest.mark.parametrize("content", ["{", "[]", "\xff"])

@@ -1,0 +1,42 @@
+"""What several processes do at once with one results folder."""
+import os
+import shutil
+import time
+
+from dbn.trained.model import load_model
+from experiments.steps import pipeline
+from experiments.steps.options import parse
+from experiments.steps.pipeline import Corpora, Run
+
+
+def test_a_network_is_trained_by_one_of_several_processes(smoke_run, tmp_path, monkeypatch):
+    """Who comes later waits for it."""
+    out, trained = tmp_path / "out", tmp_path / "trained"
+    shutil.copytree(smoke_run, out)
+    options = parse("", ["--profile", "smoke", "--jobs", "1", "--out", str(out)])
+    path = Run(Corpora(options), 0).network_folder / "model.npz"
+    model = load_model(path)
+    path.unlink()
+
+    def fit_model(*_, **__):
+        with open(trained, "a") as file:
+            file.write(f"{os.getpid()}\n")
+        time.sleep(1)
+        return model
+
+    monkeypatch.setattr(pipeline, "fit_model", fit_model)
+    children = [_child(lambda: Run(Corpora(options), 0).model) for _ in range(3)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
+    assert len(trained.read_text().splitlines()) == 1 and path.exists()
+
+
+def _child(function):
+    process = os.fork()
+    if process:
+        return process
+    status = 1
+    try:
+        function()
+        status = 0
+    finally:
+        os._exit(status)  # nothing of the tests runs in the child
