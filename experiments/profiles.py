@@ -130,7 +130,7 @@ class Profile:
     figure2_neighbours: int = 10          # nearest ones whose genre is compared
 
     # --- the questions (experiments/questions/) ---
-    question_rows: int | None = None      # the most rows of a table, evenly chosen; None is all
+    question_rows: int | None = None      # the most rows of a question, evenly taken; None is all
 
     # --- the network and its training (§3, §4.1, Table 1) ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
@@ -177,7 +177,7 @@ PROFILES = {
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
     "demo": Profile(
         clips_per_genre=40, clip_seconds=20.0, svm_frames=4_000, n_tagged_clips=600,
-        sweep_epochs=27, sweep_frames=15_000, sweep_valid_frames=7_500, sweep_halving=3,
+        sweep_epochs=27, sweep_frames=15_000, sweep_valid_frames=7_500, sweep_halving=3, question_rows=7,
         training=TrainingSettings(finetune_epochs=40)),
 
     # The chosen model of Table 1 on 1,000 clips of 30 s: 646,000 training frames.

@@ -41,7 +41,8 @@ def summary(experiment):
     """
     clips, results = experiment.clips, experiment.results
     groups = tags_and_groups(clips)[1]
-    rows = rows_of(results, groups)
+    rows = with_holm([_row(name, results[name], results[MIM], groups) for name in ROWS], "wilcoxon_p_vs_mim",
+                     "wilcoxon_p_vs_mim_holm")
     ids = [clips.corpus.clips[number].id for number in clips.used]
     tags = {score.name: {"clips": score.n_positive, "n_test": score.n_test,
                          "folds": {name: results[name].scores[i].fold_accuracies for name in ROWS},
@@ -50,12 +51,6 @@ def summary(experiment):
                                      for name in ROWS}}
             for i, score in enumerate(results[MIM].scores)}
     return as_result("table4", experiment, rows) | {"tags": tags, "artists": dict(zip(ids, groups))}
-
-
-def rows_of(results, groups):
-    """The table's rows, of the :class:`dbn.evaluation.autotag.TagResults` by name and each clip's artist."""
-    return with_holm([_row(name, results[name], results[MIM], groups) for name in ROWS], "wilcoxon_p_vs_mim",
-                     "wilcoxon_p_vs_mim_holm")
 
 
 def _row(name, result, mim, groups):

@@ -53,7 +53,7 @@ def _rows(options, inputs, n_songs, share):
         for factor in RATES:
             rate = factor * options.profile.training.pretrain_lr
             at.append(Variant(f"{trained_on}, rate {rate:g}", profile | {"pretrain_songs": which},
-                              more | {"pretrain_lr": rate}, against=none, is_tested=factor == 1))
+                              more | {"pretrain_lr": rate}, against=none, is_trial=factor != 1))
         is_first = not inputs and share == 1 and which == "labelled"  # the table's first row is that of one rate
         rows += at[is_first:]
         rows.append(Variant(f"{trained_on}, the best rate", against=none,

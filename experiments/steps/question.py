@@ -53,9 +53,9 @@ class Variant:
     has_mfccs : bool
         Whether it is the MFCCs that are best on the validation songs instead of a network's features, see
         :func:`experiments.steps.features.searched_mfccs`.
-    is_tested : bool
-        Whether it is one of the differences that are tested, which Holm corrects for; a trial for a row that is chosen
-        need not be.
+    is_trial : bool
+        Its difference is not among those that are tested, which Holm corrects for, where a row is chosen among it and
+        others.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Variant:
     against: str = ""
     among: list = field(default_factory=list)
     has_mfccs: bool = False
-    is_tested: bool = True
+    is_trial: bool = False
 
     def of(self, options):
         """The options with these changes."""
@@ -91,7 +91,7 @@ def ask(options, name, question, variants, examples_of, grid):
     question : str
         In words.
     variants : list of Variant
-        The rows but for the first, of which :attr:`~experiments.profiles.Profile.question_rows` may leave some out.
+        The rows but for the first, of which :func:`some` may leave some out.
     examples_of : callable
         Table 3's :func:`experiments.table3.window_examples`.
     grid : dict
@@ -99,21 +99,20 @@ def ask(options, name, question, variants, examples_of, grid):
     """
     print(f"{question}\n{options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     variants = [Variant("search's winner" if options.winner else "as in the profile"), *variants]
-    if options.profile.question_rows is not None:
-        most = min(len(variants), options.profile.question_rows)
-        variants = [variants[i] for i in np.unique(np.linspace(0, len(variants) - 1, most).round().astype(int))]
+    variants = some(variants, options.profile.question_rows or len(variants))
     measured = [variant for variant in variants if not variant.among]
     prepared = prepared_systems([variant.of(options) for variant in measured])
     answers = {variant.name: [_answer(run, variant, examples_of, grid, options.jobs) for run in runs]
                for variant, (_, runs) in zip(measured, prepared)}
     for variant in variants:
-        among = [name or variants[0].name for name in variant.among]
-        if there := [answers[name] for name in among if name in answers]:
-            answers[variant.name] = [chosen(of_seed) for of_seed in zip(*there)]
-    variants = [variant for variant in variants if variant.name in answers]
+        if variant.among:
+            of_rows = [answers[name or variants[0].name] for name in variant.among]
+            answers[variant.name] = [chosen(of_seed) for of_seed in zip(*of_rows)]
     corpora, runs = prepared[0]
     judge = Judge.of_runs(runs)
-    rows = [_row(variant, answers, judge) for variant in variants]
+    tried = {name for variant in variants for name in variant.among}
+    rows = [_row(variant, answers, judge, is_tested=not (variant.is_trial and variant.name in tried))
+            for variant in variants]
     for of_measure in MEASURES.values():
         rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
     parts = [part for of_row in answers.values() for answer in of_row for part in answer["parts"]]
@@ -125,6 +124,18 @@ def ask(options, name, question, variants, examples_of, grid):
                "variants": [asdict(variant) for variant in variants]}
     pictures.accuracy_against_cost(options.out / name, rows, question)
     write_table(options.out, result, _markdown(result))
+
+
+def some(variants, most):
+    """At most so many of the variants, evenly taken, the first among them, and those that these are compared with.
+
+    A row that is chosen among others stays if all of them do.
+    """
+    measured = [variant for variant in variants if not variant.among]
+    most = min(most, len(measured))
+    taken = [measured[i] for i in np.unique(np.linspace(0, len(measured) - 1, most).round().astype(int))]
+    names = {"", *(variant.name for variant in taken), *(variant.against for variant in taken)}
+    return [variant for variant in variants if names.issuperset(variant.among or [variant.name])]
 
 
 def _answer(run, variant, examples_of, grid, jobs):
@@ -207,7 +218,7 @@ def _correct(answers, measure):
     return [np.array(answer["correct"][measure]) for answer in answers if answer["correct"][measure] is not None]
 
 
-def _row(variant, answers, judge):
+def _row(variant, answers, judge, is_tested=True):
     """All of a row but Holm's corrections; its costs are means over the seeds."""
     row, first = variant.name, next(iter(answers))
     against = variant.against if variant.against in answers else first
@@ -221,7 +232,7 @@ def _row(variant, answers, judge):
         names = [f"{of_measure}{name}" for name in ("minus", "minus_ci95", "p", "p_resampled_t")]
         values = [None] * 4
         if row != first and correct:
-            p, _, resampled_t = judge.paired_test(correct, base) if variant.is_tested else [None] * 3
+            p, _, resampled_t = judge.paired_test(correct, base) if is_tested else [None] * 3
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))
     entries["against"] = None if against == first else against

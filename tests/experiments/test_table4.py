@@ -369,14 +369,15 @@ def test_answers_of_the_svms_damaged_in_every_way(made, tmp_path, capsys, monkey
         shutil.copytree(made / name, tmp_path / name)
     model, = made.glob("seed-0/*/model.npz")
     experiment = tagging.run_experiment(tagging.parse_tagging("", arguments(tmp_path, "--model", str(model))))
-    groups = tagging.tags_and_groups(experiment.clips)[1]
     paths, made_again = [], []
     monkeypatch.setattr(tagging, "kept_json", lambda path, *form: (paths.append(path), kept_json(path, *form))[1])
     monkeypatch.setattr(tagging, "evaluate_tags", lambda *_, **__: made_again.append(1) or experiment.results[MIM])
 
     def use():
         results, *_ = tagging.tag_results(MIM, experiment.clips, experiment.options, tmp_path / "tagging")
-        assert set(table4.rows_of({**experiment.results, MIM: results}, groups)[0]) >= {"accuracy", "tags"}
+        assert 0 <= results.mean <= 1 and len(results.scores) == len(experiment.results[MIM].scores)
+        for score in results.scores:
+            assert len(score.clips) == score.n_test and 0 <= score.accuracy <= 1 and all(0 <= x for x in score.clips)
 
     use()
     path = paths[-1]

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from dbn.system.files import atomic_path
+from dbn.system.files import atomic_path, sole_writer, temporary_folder
 
 
 def write(path, text="new"):
@@ -54,7 +54,7 @@ def test_a_name_as_long_as_names_may_be(tmp_path, name):
 
 KILLED = """
 import os, sys
-from dbn.system.files import atomic_path
+from dbn.system.files import atomic_path, sole_writer, temporary_folder
 with atomic_path(sys.argv[1]) as temporary:
     temporary.write_text("half")
     os.kill(os.getpid(), 9)
@@ -76,3 +76,35 @@ def test_what_a_killed_process_left_half_written_goes_with_the_next_one(tmp_path
         temporary.write_text("whole")
     names = {path.name[:6] for path in tmp_path.iterdir()}
     assert names == {"x.csv", "x [1].", ".other"} and len(list(tmp_path.iterdir())) == 3
+
+
+SPOOLING = """
+import os, sys
+from dbn.system.files import temporary_folder
+with temporary_folder(sys.argv[1], sys.argv[2]) as folder:
+    (folder / "spool").write_text("much")
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX's signals")
+def test_temporary_folders_of_killed_processes_go_with_the_next_one(tmp_path):
+    """Of the same name alone, and not while their process runs."""
+    for name in ("dbn", "other"):
+        subprocess.run([sys.executable, "-c", SPOOLING, str(tmp_path), name], check=False)
+    assert len(list(tmp_path.glob("*/spool"))) == 2
+    with temporary_folder(tmp_path) as running, temporary_folder(tmp_path) as folder:
+        assert running.is_dir() and folder.is_dir() and not list(folder.iterdir())
+        assert {path.parent.name.split("-")[0] for path in tmp_path.glob("*/spool")} == {"other"}
+    assert [path.name.split("-")[0] for path in tmp_path.iterdir()] == ["other"]
+
+
+def test_a_folder_that_is_gone_is_made_again_for_who_waits(tmp_path):
+    """As `dbn train` removes its work folder, with the lock in it, that another one waits for."""
+    folder = tmp_path / "work"
+    with sole_writer(folder):
+        assert folder.is_dir()
+        (folder / ".lock").unlink()
+        folder.rmdir()
+    with sole_writer(folder):
+        assert (folder / ".lock").exists()

@@ -14,10 +14,12 @@ REPOSITORY = Path(__file__).parents[2]
 
 AT_WORK = """
 import sys, time
-from dbn.system.interrupts import ended_by_interrupt
-with ended_by_interrupt("stopped; go on"):
-    print("at work", flush=True)
-    time.sleep(60)
+from functools import partial
+from dbn.system.interrupts import done_at_end, ended_by_interrupt
+with done_at_end(partial(print, "tidied", flush=True)), ended_by_interrupt("stopped; go on"):
+    with done_at_end(lambda: 1 / 0):  # hinders nobody
+        print("at work", flush=True)
+        time.sleep(60)
 """
 
 
@@ -30,7 +32,7 @@ def test_work_that_python_cannot_interrupt_ends_at_once(number):
                                text=True)
     process.stdout.readline()
     process.send_signal(number)
-    assert process.communicate(timeout=60)[1] == "stopped; go on\n"
+    assert process.communicate(timeout=60) == ("tidied\n", "stopped; go on\n")
     assert process.returncode == 128 + number
 
 
