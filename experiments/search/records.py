@@ -7,10 +7,14 @@ decision of a rung (see :mod:`experiments.search.halving`). All of them appear w
 import json
 import math
 import shutil
+from dataclasses import fields
 
+from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
 from dbn.system.stored import COUNT, SECONDS, SHARE, VERSIONS, Among, Either, Perhaps, kept_json
 from dbn.system.versions import versions
+from dbn.training.settings import TrainingSettings
+from experiments.steps.winner import require_settings
 
 # a point that is over: no more epochs can come
 OVER = ("finished", "diverged")
@@ -18,10 +22,12 @@ STATUSES = (*OVER, "halved", "failed", "paused")
 
 _EPOCH = {"stage": Among(("pretrain", "finetune")), "epoch": COUNT, "cost": float, "seconds": SECONDS,
           "valid_error": Perhaps(SHARE)}
-RECORD = {"point": Either((COUNT, Among(("paper",)))), "settings": dict, "status": Among(STATUSES), "seconds": SECONDS,
-          "stopped": Either((None, str)), "epochs": COUNT, "error": Either((None, str)), "versions": VERSIONS,
+_SETTINGS = dict.fromkeys(["scaling", *(field.name for field in fields(TrainingSettings))],
+                          Either((str, bool, float, [int])))
+RECORD = {"point": Either((COUNT, Among(("paper",)))), "settings": _SETTINGS, "status": Among(STATUSES),
+          "seconds": SECONDS, "stopped": Either((None, str)), "epochs": COUNT, "error": Either((None, str)),
           "best_error": Either((None, SHARE)), "best_epoch": Either((None, COUNT)),
-          "n_parameters": Either((None, COUNT)), "history": [_EPOCH]}
+          "n_parameters": Either((None, COUNT)), "versions": VERSIONS, "history": [_EPOCH]}
 
 
 def work_folder(folder, point):
@@ -112,6 +118,10 @@ def is_whole(record):
     """Whether the parts of a record fit each other as those that :func:`new_record` has made do."""
     errors = [entry.get("valid_error") for entry in finetuning(record["history"])]
     if record["epochs"] != len(errors) or None in errors:
+        return False
+    try:
+        require_settings(record["settings"])
+    except (DBNError, TypeError):
         return False
     has_result = record["status"] in ("finished", "halved", "paused")
     return not has_result or (record["best_error"] is not None and record["best_error"] <= min(errors, default=1))

@@ -18,8 +18,8 @@ DRAWN_SPLITS = ("class", "artist")  # other songs with every seed
 
 FRAMES, SONGS = "frames of the corpus", {"train": "training songs", "valid": "validation songs"}  # in a search's plan
 # of sweep.json
-_SETTINGS = {"settings": dict.fromkeys(TAKEN, Either((str, bool, float, [int])))}
-_WINNER = {"point": COUNT, "best_error": SHARE, **_SETTINGS}
+_SETTINGS = dict.fromkeys(TAKEN, Either((str, bool, float, [int])))
+_WINNER = {"point": COUNT, "best_error": SHARE, "settings": _SETTINGS}
 _RESULT = {"n_points": COUNT, "counts": {"missing": COUNT}, "winner": Either((None, _WINNER)), "dataset": str,
            "profile": str, "seed": COUNT, "settings": {"split": str, "clips_per_genre": COUNT, "clip_seconds": float}}
 
@@ -55,7 +55,7 @@ def read_winner(out, search, run):
         result = read_json(path, _RESULT)
         winner = result["winner"]
         if winner is not None:
-            settings = _checked_settings(winner)
+            settings = _checked_settings(winner["settings"])
     except FileNotFoundError:
         begun = "is not finished" if (out / "sweep").exists() else "was not made yet"
         raise DBNError(f"--from-sweep: the search {begun} ({path} is not there); make it with\n  {search}") from None
@@ -101,20 +101,24 @@ def winner_elsewhere(out):
     """
     path = out / "sweep.json"
     try:
-        result = read_json(path, {"winner": _SETTINGS, "dataset": str})
-        settings = _checked_settings(result["winner"])
+        result = read_json(path, {"winner": {"settings": _SETTINGS}, "dataset": str})
+        settings = _checked_settings(result["winner"]["settings"])
     except (OSError, DBNError, TypeError) as error:
         raise DBNError(f"{path}: holds no finished search with a winner ({error})") from error
     plan = _read_plan(out, f"python -m experiments.sweep --out {out}")
     return settings, result["dataset"], {song for name in SONGS.values() for song in plan[name]}
 
 
-def _checked_settings(winner):
-    """The settings of a winner, those of `TAKEN`; DBNError or TypeError if no network can have them."""
-    settings = {name: winner["settings"][name] for name in TAKEN}
+def _checked_settings(settings):
+    settings = {name: settings[name] for name in TAKEN}
+    require_settings(settings)
+    return settings
+
+
+def require_settings(settings):
+    """Raise DBNError or TypeError if no network can have these settings, a point's as JSON gives them back."""
     TrainingSettings(**{name: value for name, value in settings.items() if name != "scaling"})
     Scaling(settings["scaling"])
-    return settings
 
 
 def _check_options(path, made_with, run):

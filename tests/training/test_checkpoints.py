@@ -125,6 +125,6 @@ def test_damaged_in_every_way(quick, tmp_path, max_epoch):
     def go_on():
         reached.append(run_in(tmp_path, **everything))
 
-    n_refused = assert_noticed(path, damaged_archive(whole), go_on)
-    assert n_refused > 300 and len(reached) > 10
+    n_refused = assert_noticed(path, [*damaged_archive(whole)][::6], go_on)
+    assert n_refused > 50 and len(reached) > 2
     assert {result.stopped for result in reached} <= {"epochs", "patience"}

@@ -30,7 +30,7 @@ GENERATOR_VERSION = 1
 MANIFEST = "corpus.json"
 WAV_HEADER_BYTES = 44
 
-_MANIFEST = {"clips_per_genre": Within(int, 1), "seconds": Within(float, 1), "genres": [Among(GENRES)]}
+_MANIFEST = {"clips_per_genre": Within(int, 1, 10**6), "seconds": Within(float, 1, 600), "genres": [Among(GENRES)]}
 SIDECAR = {"artist": str, "genre": Among(GENRES), "tags": [str]}
 
 
