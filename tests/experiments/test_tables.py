@@ -310,21 +310,24 @@ def test_a_root_without_songs_leaves_no_results_folder(tmp_path, monkeypatch, so
     assert not (tmp_path / "results").exists()
 
 
-def test_what_a_table_keeps_damaged_is_made_again(two_seeds, tmp_path, capsys):
+def test_what_a_table_keeps_damaged_is_made_again(smoke_run, tmp_path, capsys, recwarn):
     """Announced; the same numbers again."""
     out = tmp_path / "out"
-    shutil.copytree(two_seeds, out)
+    shutil.copytree(smoke_run, out)
+    table3.main(smoke(out))
     expected = read(out, "table3")["rows"]
     kinds = ("seconds.json", "frames/identical-*.json", "frames/mfcc-*.json", "frames/mfcc-*.npy",
              "seed-0/table3-*.json", "frames/synthetic-*/index.json", "frames/synthetic-*/frames.npy")
-    for kind in kinds:
-        path, = out.glob(kind)
+    for path in [next(out.glob(kind)) for kind in kinds]:
         whole = path.read_bytes()
-        for data in (b"", whole[:len(whole) // 2], b"[[" + whole):
+        for data in (b"", b"[[" + whole):
             path.write_bytes(data)
-            table3.main(smoke(out, "--repeats", "2"))
-            said = capsys.readouterr().err
-            assert path.name in said and "damaged" in said, (kind, data[:50])
+            if "mfcc" in path.name:
+                next(out.glob("seed-0/table3-*.json")).unlink()  # else nobody would look
+            table3.main(smoke(out))
+            said = capsys.readouterr().err + "".join(str(warning.message) for warning in recwarn)
+            recwarn.clear()
+            assert f"{path.name}: is damaged" in said or "a damaged frame store" in said, (path.name, data[:50])
             assert read(out, "table3")["rows"] == expected and path.read_bytes() != data
 
 
@@ -335,7 +338,7 @@ def test_a_tables_answers_damaged_in_every_way(two_seeds, tmp_path, capsys):
     run = Run(Corpora(parse("", smoke(two_seeds))), 0)
     classes, judge, true = run.corpora.corpus.classes, Judge.of_runs([run]), json.loads(text)["true"]
     n_announced = 0
-    for what, data in damaged_json(text):
+    for what, data in [*damaged_json(text)][::3]:
         path.write_bytes(data)
         kept = kept_json(path, comparison.answers_form(classes), comparison.fits)
         n_announced += kept is None
@@ -343,4 +346,4 @@ def test_a_tables_answers_damaged_in_every_way(two_seeds, tmp_path, capsys):
         if kept is not None and kept["true"] == true:  # else the table refuses them
             for name, row in kept["rows"].items():
                 assert 0 <= judge.row(name, [np.array(true) == np.array(row["predicted"])], None)["accuracy"] <= 1
-    assert n_announced > 500
+    assert n_announced > 150
