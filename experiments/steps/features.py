@@ -11,7 +11,7 @@ from dbn.errors import DamagedError, DatasetError, DBNError
 from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, sole_writer, write_rows
 from dbn.system.progress import progress_bar
-from dbn.system.stored import VERSIONS, discard, kept_json, read_rows
+from dbn.system.stored import VERSIONS, discard, kept_json, read_json, read_rows
 from dbn.system.versions import versions
 from dbn.system.workers import in_parallel
 from experiments.profiles import MFCC_SEARCH, PROFILES
@@ -93,9 +93,9 @@ def mfcc_rows(corpora, profile):
 
 
 def _kept_rows(path, shape):
-    """The MFCCs of a file, None if there is none; a damaged one is announced."""
+    """The MFCCs of a file, None if it is not there, or not what made them; what is damaged is announced."""
     try:
-        return read_rows(path, shape)
+        return read_rows(path, shape) if kept_json(path.with_suffix(".json"), VERSIONS) else None
     except FileNotFoundError:
         return None
     except DamagedError as error:
@@ -116,8 +116,8 @@ def _make_rows(corpora, path, shape, settings):
 
 
 def mfcc_versions(corpora, profile):
-    """The versions that made the kept :func:`mfcc_rows`; an empty dict where they were not recorded."""
-    return kept_json(_mfcc_path(corpora, profile).with_suffix(".json"), VERSIONS) or {}
+    """The versions that made the kept :func:`mfcc_rows`."""
+    return read_json(_mfcc_path(corpora, profile).with_suffix(".json"), VERSIONS)
 
 
 def _mfcc_path(corpora, profile):
