@@ -26,8 +26,9 @@ OWN_OPTIONS = {
 def VARIANTS(options):
     """What needs no labels, or no song, of this corpus; the other corpus's networks are trained here."""
     winners = [] if options.other_results is None else [searched_elsewhere(options)]
-    return [Variant("weights as they are drawn", {}, {"pretrain_epochs": 0, "finetune_epochs": 0}),
-            Variant("pre-trained and no more", {}, {"finetune_epochs": 0}),
+    drawn = "weights as they are drawn"
+    return [Variant(drawn, {}, {"pretrain_epochs": 0, "finetune_epochs": 0}),
+            Variant("pre-trained and no more", {}, {"finetune_epochs": 0}, against=drawn),
             Variant(f"networks of {_name(options.other_dataset, options.other_root)}",
                     networks=other_networks(options)), *winners]
 
@@ -73,7 +74,7 @@ def _seeds(options):
 
 
 def _name(dataset, root):
-    return dataset if root is None else f"{dataset} in {root.name}"
+    return dataset if root is None else f"{dataset} in {root.parent.name if root.name == 'genres' else root.name}"
 
 
 def main(argv=None):
