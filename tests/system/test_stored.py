@@ -24,7 +24,8 @@ def test_what_has_the_form(tmp_path, content):
     ({"name": 3}, r"\['name'\] is 3"), ({"n": -1}, r"\['n'\] is -1"), ({"n": True}, r"\['n'\] is True"),
     ({"n": 2.0}, r"\['n'\] is 2.0"), ({"share": 1.5}, "1.5"), ({"rows": {}}, r"\['rows'\] is {}"),
     ({"rows": [{"label": "a"}, {"label": "c"}]}, r"\['rows'\]\[1\]\['label'\] is 'c'"),
-    ({"rows": [{}]}, "lacks 'label'"), ({"rows": [{"label": ["a"]}]}, "label"), ({"pair": ["x"]}, "pair"), ({"pair": ["x", "y"]}, r"\['pair'\]\[1\]"),
+    ({"rows": [{}]}, "lacks 'label'"), ({"rows": [{"label": ["a"]}]}, "label"), ({"pair": ["x"]}, "pair"),
+    ({"pair": ["x", "y"]}, r"\['pair'\]\[1\]"),
     ({"any": []}, "any"), ({"by name": {"x": [1]}}, r"\['by name'\]\['x'\]\[0\] is 1"), ({"more": 3}, "more"),
     ({"share": 10**400}, "share")])
 def test_what_has_not(tmp_path, capsys, change, named):
