@@ -20,12 +20,12 @@ import soundfile
 REPOSITORY = Path(__file__).parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TRAINING = ["--hidden-layers-sizes", "20,20", "--pretrain-epochs", "2", "--finetune-epochs", "20"]
-SMOKE = ["--profile", "smoke", "--jobs", "2", "--out", "out"]
+SMOKE = ["--profile", "smoke", "--out", "out"]
 COMMANDS = {
     "dbn train": ["-m", "dbn", "train", "music", "-o", "out/model.npz", "--jobs", "2", *TRAINING],
     "dbn extract": ["-m", "dbn", "extract", "model.npz", "music", "-", "-o", "out/features.csv"],
-    "table1": ["-m", "experiments.table1", "--repeats", "2", *SMOKE],
-    "sweep": ["-m", "experiments.sweep", "--sweep-points", "6", *SMOKE]}
+    "table1": ["-m", "experiments.table1", "--repeats", "2", "--jobs", "1", *SMOKE],
+    "sweep": ["-m", "experiments.sweep", "--sweep-points", "6", "--jobs", "2", *SMOKE]}
 
 
 def make_music(folder):

@@ -9,6 +9,7 @@ import json
 import sys
 import time
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
@@ -329,15 +330,14 @@ def prepared_systems(systems):
 
 
 def _train_all(runs, jobs):
-    if len(runs) == 1 and "ipykernel" not in sys.modules:  # in a notebook Ctrl-C must not end the kernel
-        with ended_by_interrupt(STOPPED):
-            runs[0].model
-    if len(runs) > 1:
-        with warnings.catch_warnings():
-            # a worker that has grown is replaced before its next seed, which is no cause for alarm
-            warnings.filterwarnings("ignore", "A worker stopped")
-            for _ in in_parallel(_train, [(run.corpora.options, run.seed) for run in runs], min(len(runs), jobs)):
-                pass
+    jobs = min(len(runs), jobs)
+    # in a notebook Ctrl-C must not end the kernel
+    ends_here = ended_by_interrupt(STOPPED) if jobs == 1 and "ipykernel" not in sys.modules else nullcontext()
+    with ends_here, warnings.catch_warnings():
+        # a worker that has grown is replaced before its next seed, which is no cause for alarm
+        warnings.filterwarnings("ignore", "A worker stopped")
+        for _ in in_parallel(_train, [(run.corpora.options, run.seed) for run in runs], jobs):
+            pass
 
 
 def _train(options, seed):

@@ -2,10 +2,13 @@
 import os
 import shutil
 import time
+from contextlib import contextmanager
+
+import pytest
 
 from dbn.trained.model import load_model
 from experiments.steps import pipeline
-from experiments.steps.options import parse
+from experiments.steps.options import STOPPED, parse
 from experiments.steps.pipeline import Corpora, Run
 
 
@@ -28,6 +31,24 @@ def test_a_network_is_trained_by_one_of_several_processes(smoke_run, tmp_path, m
     children = [_child(lambda: Run(Corpora(options), 0).model) for _ in range(3)]
     assert [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children] == [0, 0, 0]
     assert len(trained.read_text().splitlines()) == 1 and path.exists()
+
+
+@pytest.mark.parametrize("repeats", ["1", "3"])
+def test_an_interrupt_ends_a_process_that_trains_itself(smoke_run, monkeypatch, repeats):
+    """PyTensor makes another error of it, so it must not be raised, however many networks there are."""
+    heard, trained = [], []
+
+    @contextmanager
+    def ended_by_interrupt(message):
+        heard.append(message)
+        yield
+        heard.pop()
+
+    monkeypatch.setattr(pipeline, "ended_by_interrupt", ended_by_interrupt)
+    monkeypatch.setattr(pipeline, "_train", lambda options, seed: trained.append((seed, *heard)))
+    options = ["--profile", "smoke", "--jobs", "1", "--out", str(smoke_run), "--repeats", repeats]
+    pipeline.prepared_runs(parse("", options))
+    assert trained == [(seed, STOPPED) for seed in range(int(repeats))] and heard == []
 
 
 def _child(function):
