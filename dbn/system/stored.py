@@ -98,24 +98,24 @@ def parsed(content, form):
     return value
 
 
-def kept_json(path, form, fits=lambda content: True):
-    """What :func:`read_json` gives of a file that can be made again: None if there is none.
+def kept_json(path, *form):
+    """What :func:`read_json` gives of a file that can be made again, see :func:`kept`."""
+    return kept(path, read_json, *form)
 
-    A damaged one is announced on standard error, and removed.
+
+def kept(path, read, *arguments):
+    """What ``read(path, *arguments)`` gives of a file that can be made again: None if there is none.
+
+    A damaged one, by a DamagedError, is announced on standard error, and removed.
     """
     try:
-        return read_json(path, form, fits)
+        return read(path, *arguments)
     except FileNotFoundError:
         return None
     except DamagedError as error:
-        discard(path, error)
+        print(f"warning: {error}; it is made again", file=sys.stderr, flush=True)
+        path.unlink(missing_ok=True)
         return None
-
-
-def discard(path, error):
-    """Say that a damaged file is made again, and remove it."""
-    print(f"warning: {error}; it is made again", file=sys.stderr, flush=True)
-    path.unlink(missing_ok=True)
 
 
 def read_rows(path, shape, mode="r"):

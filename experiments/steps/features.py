@@ -7,11 +7,11 @@ import numpy as np
 
 from dbn.audio import load_audio
 from dbn.audio.pooling import pool, pooled_frames
-from dbn.errors import DamagedError, DatasetError, DBNError
+from dbn.errors import DatasetError, DBNError
 from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, sole_writer, write_rows
 from dbn.system.progress import progress_bar
-from dbn.system.stored import VERSIONS, discard, kept_json, read_json, read_rows
+from dbn.system.stored import VERSIONS, kept, kept_json, read_json, read_rows
 from dbn.system.versions import versions
 from dbn.system.workers import in_parallel
 from experiments.profiles import MFCC_SEARCH, PROFILES
@@ -94,13 +94,7 @@ def mfcc_rows(corpora, profile):
 
 def _kept_rows(path, shape):
     """The MFCCs of a file, None if it is not there, or not what made them; what is damaged is announced."""
-    try:
-        return read_rows(path, shape) if kept_json(path.with_suffix(".json"), VERSIONS) else None
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        discard(path, error)
-        return None
+    return kept(path, read_rows, shape) if kept_json(path.with_suffix(".json"), VERSIONS) else None
 
 
 def _make_rows(corpora, path, shape, settings):

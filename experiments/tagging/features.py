@@ -13,7 +13,7 @@ from dbn.features.aggregate import aggregate
 from dbn.features.mim import MIMSettings, temporal_features, timbral_features
 from dbn.system.files import atomic_path
 from dbn.system.progress import progress_bar
-from dbn.system.stored import PARTS, discard, parsed
+from dbn.system.stored import PARTS, kept, parsed
 from dbn.system.versions import versions
 from dbn.system.workers import in_parallel
 from experiments.steps.features import mfcc_features, mfcc_settings
@@ -85,11 +85,11 @@ def clip_features(corpus, model, profile, folder, jobs=1):
     files = [corpus.clips[number].path for number in there]
     key = _key(files, model, profile)
     path = folder / f"features-{key}.npz"
-    kept = _kept(path, len(files))
-    if kept is None:
+    there = kept(path, read_features, len(files))
+    if there is None:
         _write(path, _of_all(files, model, profile, jobs), [*network_parts(model, "network"), (FEATURES, versions())])
-        kept = read_features(path, len(files))
-    features, reasons, parts = kept
+        there = read_features(path, len(files))
+    features, reasons, parts = there
     parts = parts or [*network_parts(model, "network"), (FEATURES, {})]
     skipped = [(str(file), why) for file, why in zip(files, reasons) if why]
     if not features:
@@ -188,17 +188,6 @@ def _write(path, of_files, parts):
         arrays[f"{name}, windows"] = np.array([len(features[name]) for features in good])
     with atomic_path(path) as temporary:
         np.savez(temporary, **arrays)
-
-
-def _kept(path, n_files):
-    """What :func:`read_features` gives, or None if there is nothing; a damaged file is announced and removed."""
-    try:
-        return read_features(path, n_files)
-    except FileNotFoundError:
-        return None
-    except DamagedError as error:
-        discard(path, error)
-        return None
 
 
 def read_features(path, n_files):
