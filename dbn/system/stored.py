@@ -118,7 +118,7 @@ def kept(path, read, *arguments):
         return None
 
 
-def read_rows(path, shape, mode="r"):
+def read_rows(path, shape):
     """Map a ``.npy`` file of float32 rows into memory.
 
     Parameters
@@ -126,8 +126,6 @@ def read_rows(path, shape, mode="r"):
     path : pathlib.Path
     shape : (int, int)
         That it must have.
-    mode : str
-        See :func:`numpy.load`.
 
     Raises
     ------
@@ -137,7 +135,7 @@ def read_rows(path, shape, mode="r"):
         There is none, or it cannot be read.
     """
     try:
-        rows = np.lib.format.open_memmap(path, mode=mode)
+        rows = np.lib.format.open_memmap(path, mode="r")
     except OSError:
         raise
     except Exception as error:  # of damaged bytes: the readers of headers raise a dozen kinds

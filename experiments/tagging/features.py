@@ -85,11 +85,11 @@ def clip_features(corpus, model, profile, folder, jobs=1):
     files = [corpus.clips[number].path for number in there]
     key = _key(files, model, profile)
     path = folder / f"features-{key}.npz"
-    there = kept(path, read_features, len(files))
-    if there is None:
+    stored = kept(path, read_features, len(files))
+    if stored is None:
         _write(path, _of_all(files, model, profile, jobs), [*network_parts(model, "network"), (FEATURES, versions())])
-        there = read_features(path, len(files))
-    features, reasons, parts = there
+        stored = read_features(path, len(files))
+    features, reasons, parts = stored
     parts = parts or [*network_parts(model, "network"), (FEATURES, {})]
     skipped = [(str(file), why) for file, why in zip(files, reasons) if why]
     if not features:
