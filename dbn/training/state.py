@@ -193,17 +193,18 @@ class RunState:
             Of the network, which a state's have the shapes and dtypes of.
         settings : dbn.training.settings.TrainingSettings
         """
-        n_layers, numbers = len(settings.hidden_layers_sizes), self.numbers
-        n_tuned = sum(record["stage"] == "finetune" for record in self.history)
-        has_best = set(numbers) >= {"best_error", "best_epoch", "stopped"} and numbers["best_epoch"] <= n_tuned
-        most = settings.pretrain_epochs if self.stage < n_layers else settings.finetune_epochs
-        n_pretrained = (self.stage * settings.pretrain_epochs + self.epoch if self.stage < n_layers
-                        else n_layers * settings.pretrain_epochs)
-        fits = (self.stage <= n_layers + 1 and self.epoch <= most and len(self.history) == n_pretrained + n_tuned
-                and n_tuned == {n_layers: self.epoch, n_layers + 1: n_tuned}.get(self.stage, 0)
-                and (has_best and self.best_values if n_tuned or self.stage > n_layers else True)
-                and all(alike(values, parameters) for values in (self.values, self.best_values) if values))
-        if not fits or (self.history and not self.values):
+        stages = [record["stage"] for record in self.history]
+        n_layers, n_tuned = len(settings.hidden_layers_sizes), stages.count("finetune")
+        if self.stage < n_layers:
+            n_pretrained, most = self.stage * settings.pretrain_epochs + self.epoch, settings.pretrain_epochs
+        else:
+            n_pretrained, most = n_layers * settings.pretrain_epochs, settings.finetune_epochs
+        is_in_time = (self.stage <= n_layers + 1 and self.epoch <= most and len(stages) == n_pretrained + n_tuned
+                      and (self.stage > n_layers or n_tuned == (self.epoch if self.stage == n_layers else 0)))
+        has_best = ({"best_error", "best_epoch", "stopped"} <= self.numbers.keys()
+                    and self.numbers["best_epoch"] <= n_tuned and alike(self.best_values, parameters))
+        needs_best = n_tuned > 0 or self.stage > n_layers
+        if not (is_in_time and alike(self.values, parameters) and (has_best or not needs_best)):
             raise TrainingError(f"{self.path}: not a checkpoint of this run: its epochs or its arrays do not fit; "
                                 f"{ADVICE}")
 
