@@ -6,12 +6,14 @@ ones. It is no test of the suite, for it takes a quarter of a minute a kill.
 """
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +43,9 @@ def make_music(folder):
 def start(command, folder):
     """A command in a session of its own, reading a song from a pipe that nobody closes in a hurry."""
     environment = os.environ | {"TMPDIR": str(folder / "tmp"), "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    with open(folder / "music" / "dull" / "00.wav", "rb") as song:
+    with open(folder / "music" / "dull" / "00.wav", "rb") as song, open(folder / "said", "wb") as said:
         return subprocess.Popen([sys.executable, *COMMANDS[command]], cwd=folder, env=environment, stdin=song,
-                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+                                stdout=subprocess.DEVNULL, stderr=said, start_new_session=True)
 
 
 def of_session(process):
@@ -52,11 +54,16 @@ def of_session(process):
     return [line for line in found.splitlines() if " Z" not in line]
 
 
+def name_of(path, folder):
+    """A file's name without keys, which depend on the times at which the clips were made."""
+    return re.sub("[0-9a-f]{12,}", "KEY", str(path.relative_to(folder)))
+
+
 def numbers(folder):
     """What a command has computed: by file its arrays' bytes, or its text without times."""
     found = {}
     for path in sorted(folder.rglob("*")):
-        name = str(path.relative_to(folder))
+        name = name_of(path, folder)
         if path.suffix == ".npz" and "checkpoint" not in name:
             found[name] = {key: value.tobytes() for key, value in np.load(path).items() if key != "meta"}
         elif path.suffix == ".csv":
@@ -69,8 +76,8 @@ def numbers(folder):
 
 
 def files(folder):
-    """Names of all files and folders, but for those that other networks or times would name in another way."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+    """Names of all files and folders."""
+    return sorted(name_of(path, folder) for path in folder.rglob("*"))
 
 
 def main(n_kills):
@@ -106,12 +113,15 @@ def main(n_kills):
             while of_session(process) and time.monotonic() < end:
                 time.sleep(0.1)
             wrong = [f"{len(of_session(process))} processes"] if of_session(process) else []
+            if b"Traceback" in (root / "said").read_bytes():
+                wrong.append("a traceback")
+                print((root / "said").read_text(errors="replace"))
             if start(command, root).wait() != 0:
                 wrong.append("the next run fails")
             if numbers(root / "out") != result:
                 wrong.append("other numbers")
-            left = {*files(root / "out")} ^ {*there} | {f"tmp/{name}" for name in os.listdir(root / "tmp")}
-            wrong += [f"files: {', '.join(sorted(left))}"] if left else []
+            now = [*files(root / "out"), *(f"tmp/{name}" for name in os.listdir(root / "tmp"))]
+            wrong += [f"files: {(Counter(now) - Counter(there)) + (Counter(there) - Counter(now))}"] * (now != there)
             print(f"{number + 1:3} {command}, {with_what.name} after {moment:.1f} of {seconds:.1f} s (exit status "
                   f"{status}): {'; '.join(wrong) or 'as if nothing had been'}", flush=True)
             n_wrong += bool(wrong)
