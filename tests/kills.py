@@ -2,7 +2,7 @@
 
 After each kill no process may be there ten seconds later; the same command is then given again, killed no more, and
 must leave the same numbers as a run that nobody disturbed, no other file in its folder and none among the temporary
-ones. It is no test of the suite, for it takes a quarter of a minute a kill.
+ones. A second number is the seed of the moments. It is no test of the suite, for it takes a quarter of a minute a kill.
 """
 import json
 import os
@@ -80,9 +80,9 @@ def files(folder):
     return sorted(name_of(path, folder) for path in folder.rglob("*"))
 
 
-def main(n_kills):
+def main(n_kills, seed=0):
     """Kill, continue, compare; the exit status is 1 if anything was left or different."""
-    rng, n_wrong = np.random.default_rng(0), 0
+    rng, n_wrong = np.random.default_rng(seed), 0
     with tempfile.TemporaryDirectory() as root:
         root = Path(root)
         make_music(root / "music")
@@ -131,4 +131,4 @@ def main(n_kills):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1])))
+    sys.exit(main(*map(int, sys.argv[1:])))
