@@ -120,8 +120,10 @@ class _TrainRun:
 
     def run(self):
         """Train, unless this very model is there; print what came of it and return the exit status."""
-        model = self._finished() or self._made()
-        if not self.args.keep and _is_own(self.work):  # of a run that was killed when it had made the model
+        model = self._finished()
+        if model is None:
+            model = self._made()
+        elif not self.args.keep and _is_own(self.work):  # of a run that was killed when it had made the model
             with sole_writer(self.work):
                 _remove_work(self.work)
         about = model.about
@@ -154,11 +156,14 @@ class _TrainRun:
             self.work.mkdir(exist_ok=True)
         with sole_writer(self.work):
             try:
-                return self._finished() or self._train()
+                model = self._finished() or self._train()
             except (DatasetError, ModelFileError):
                 if is_new or not _leftovers(self.work):
                     _remove_work(self.work)
                 raise
+            if not self.args.keep:  # within the lock: whoever waits for it begins with an empty folder
+                _remove_work(self.work)
+            return model
 
     def _train(self):
         from joblib.externals.loky import get_reusable_executor

@@ -129,10 +129,8 @@ def read_rows(path, shape):
 
     Raises
     ------
-    DamagedError
-        The file holds something else.
-    OSError
-        There is none, or it cannot be read.
+    DamagedError, OSError
+        As :func:`read_json`.
     """
     try:
         rows = np.lib.format.open_memmap(path, mode="r")

@@ -14,7 +14,7 @@ from dbn.system.files import atomic_path, disk_errors
 from dbn.system.stored import COUNT, SECONDS, SHARE, VERSIONS, Among, Either, Perhaps, kept_json
 from dbn.system.versions import versions
 from dbn.training.settings import TrainingSettings
-from experiments.steps.winner import require_settings
+from experiments.steps.winner import SETTING, require_settings
 
 # a point that is over: no more epochs can come
 OVER = ("finished", "diverged")
@@ -22,8 +22,7 @@ STATUSES = (*OVER, "halved", "failed", "paused")
 
 _EPOCH = {"stage": Among(("pretrain", "finetune")), "epoch": COUNT, "cost": float, "seconds": SECONDS,
           "valid_error": Perhaps(SHARE)}
-_SETTINGS = dict.fromkeys(["scaling", *(field.name for field in fields(TrainingSettings))],
-                          Either((str, bool, float, [int])))
+_SETTINGS = dict.fromkeys(["scaling", *(field.name for field in fields(TrainingSettings))], SETTING)
 RECORD = {"point": Either((COUNT, Among(("paper",)))), "settings": _SETTINGS, "status": Among(STATUSES),
           "seconds": SECONDS, "stopped": Either((None, str)), "epochs": COUNT, "error": Either((None, str)),
           "best_error": Either((None, SHARE)), "best_epoch": Either((None, COUNT)),
@@ -121,7 +120,7 @@ def is_whole(record):
         return False
     try:
         require_settings(record["settings"])
-    except (DBNError, TypeError):
+    except DBNError:
         return False
     has_result = record["status"] in ("finished", "halved", "paused")
     return not has_result or (record["best_error"] is not None and record["best_error"] <= min(errors, default=1))

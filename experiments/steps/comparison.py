@@ -112,7 +112,7 @@ def _answers(run, table, examples_of, grid, jobs):
     depends_on = [run.network_folder.name, run.split.test, asdict(run.profile), grid, list(mfccs)]
     key = hashlib.sha256(json.dumps(depends_on, default=str).encode()).hexdigest()[:12]
     path = run.folder / f"{table}-{key}.json"
-    answers = kept_json(path, answers_form(run.corpora.corpus.classes), fits) or {"rows": {}, "seconds": {}}
+    answers = kept_json(path, answers_form(run.corpora.corpus.classes), answers_fit) or {"rows": {}, "seconds": {}}
     names = feature_names(run.model.n_layers)
     if all(name in answers["rows"] for name in names):
         return answers
@@ -148,7 +148,7 @@ def answers_form(classes):
             "true": [Among(classes)]}
 
 
-def fits(answers):
+def answers_fit(answers):
     """Whether every row has an answer for each song."""
     return all(len(row["predicted"]) == len(answers["true"]) and row["log"] for row in answers["rows"].values())
 

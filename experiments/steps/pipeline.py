@@ -265,12 +265,11 @@ class Run:
     def model(self):
         """The trained :class:`dbn.trained.model.Model`; a run that was killed goes on from its checkpoint."""
         path = self.network_folder / "model.npz"
-        if path.exists():
-            return load_model(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with sole_writer(path.parent):
-            if not path.exists():  # else another process has trained it meanwhile
-                save_model(path, self._trained())
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with sole_writer(path.parent):
+                if not path.exists():  # else another process has trained it meanwhile
+                    save_model(path, self._trained())
         return load_model(path)
 
     def _trained(self):

@@ -91,7 +91,7 @@ def ask(options, name, question, variants, examples_of, grid):
     question : str
         In words.
     variants : list of Variant
-        The rows but for the first, of which :func:`some` may leave some out.
+        The rows but for the first, of which :func:`evenly_taken` may leave some out.
     examples_of : callable
         Table 3's :func:`experiments.table3.window_examples`.
     grid : dict
@@ -99,7 +99,7 @@ def ask(options, name, question, variants, examples_of, grid):
     """
     print(f"{question}\n{options.dataset}, profile {options.profile_name}; results go to {options.out}", flush=True)
     variants = [Variant("search's winner" if options.winner else "as in the profile"), *variants]
-    variants = some(variants, options.profile.question_rows or len(variants))
+    variants = evenly_taken(variants, options.profile.question_rows or len(variants))
     measured = [variant for variant in variants if not variant.among]
     prepared = prepared_systems([variant.of(options) for variant in measured])
     answers = {variant.name: [_answer(run, variant, examples_of, grid, options.jobs) for run in runs]
@@ -126,7 +126,7 @@ def ask(options, name, question, variants, examples_of, grid):
     write_table(options.out, result, _markdown(result))
 
 
-def some(variants, most):
+def evenly_taken(variants, most):
     """At most so many of the variants, evenly taken, the first among them, and those that these are compared with.
 
     A row that is chosen among others stays if all of them do.

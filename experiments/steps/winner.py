@@ -17,8 +17,9 @@ SAME = ("dataset", "profile", *OF_PROFILE, "seed")
 DRAWN_SPLITS = ("class", "artist")  # other songs with every seed
 
 FRAMES, SONGS = "frames of the corpus", {"train": "training songs", "valid": "validation songs"}  # in a search's plan
+SETTING = Either((str, bool, float, [int]))  # a point's, as JSON gives it back
 # of sweep.json
-_SETTINGS = dict.fromkeys(TAKEN, Either((str, bool, float, [int])))
+_SETTINGS = dict.fromkeys(TAKEN, SETTING)
 _WINNER = {"point": COUNT, "best_error": SHARE, "settings": _SETTINGS}
 _RESULT = {"n_points": COUNT, "counts": {"missing": COUNT}, "winner": Either((None, _WINNER)), "dataset": str,
            "profile": str, "seed": COUNT, "settings": {"split": str, "clips_per_genre": COUNT, "clip_seconds": float}}
@@ -59,7 +60,7 @@ def read_winner(out, search, run):
     except FileNotFoundError:
         begun = "is not finished" if (out / "sweep").exists() else "was not made yet"
         raise DBNError(f"--from-sweep: the search {begun} ({path} is not there); make it with\n  {search}") from None
-    except (OSError, DBNError, TypeError) as error:
+    except (OSError, DBNError) as error:
         why = error if isinstance(error, DamagedError) else f"{path}: is damaged ({error})"
         raise DBNError(f"{why}, or an older version of this program wrote it; delete it and write it again with\n  "
                        f"{search}") from error
@@ -103,7 +104,7 @@ def winner_elsewhere(out):
     try:
         result = read_json(path, {"winner": {"settings": _SETTINGS}, "dataset": str})
         settings = _checked_settings(result["winner"]["settings"])
-    except (OSError, DBNError, TypeError) as error:
+    except (OSError, DBNError) as error:
         raise DBNError(f"{path}: holds no finished search with a winner ({error})") from error
     plan = _read_plan(out, f"python -m experiments.sweep --out {out}")
     return settings, result["dataset"], {song for name in SONGS.values() for song in plan[name]}
@@ -116,7 +117,7 @@ def _checked_settings(settings):
 
 
 def require_settings(settings):
-    """Raise DBNError or TypeError if no network can have these settings, a point's as JSON gives them back."""
+    """Raise DBNError if no network can have these settings, a point's as JSON gives them back."""
     TrainingSettings(**{name: value for name, value in settings.items() if name != "scaling"})
     Scaling(settings["scaling"])
 

@@ -224,6 +224,13 @@ def test_a_damaged_store_is_refused_and_built_again(corpus, cache, damage):
         assert contents(FrameStore.build(corpus, cache)) == whole
 
 
+def test_a_store_of_another_key_is_built_again(corpus, cache):
+    store = FrameStore.build(corpus, cache)
+    edit_index(key="0" * len(store.key))(store.path)
+    with pytest.warns(UserWarning, match="extracted again"):
+        assert FrameStore.build(corpus, cache).key == store.key
+
+
 @pytest.mark.parametrize("name, damaged", [("index.json", lambda data: damaged_json(data.decode())),
                                            ("frames.npy", lambda data: damaged_bytes(data, n_flips=300))])
 def test_a_store_damaged_in_every_way(corpus, cache, name, damaged):

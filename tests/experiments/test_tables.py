@@ -340,7 +340,7 @@ def test_a_tables_answers_damaged_in_every_way(two_seeds, tmp_path, capsys):
     n_announced = 0
     for what, data in [*damaged_json(text)][::3]:
         path.write_bytes(data)
-        kept = kept_json(path, comparison.answers_form(classes), comparison.fits)
+        kept = kept_json(path, comparison.answers_form(classes), comparison.answers_fit)
         n_announced += kept is None
         assert (kept is None) == ("is damaged" in capsys.readouterr().err), what
         if kept is not None and kept["true"] == true:  # else the table refuses them

@@ -15,7 +15,7 @@ from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
 from experiments import table3
 from experiments.questions import pooling, pretraining, transfer
-from experiments.steps import pipeline, question
+from experiments.steps import features, pipeline, question
 from experiments.steps.judging import Judge, SplitSongs
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
@@ -25,6 +25,7 @@ from tests.search_records import record
 
 REPOSITORY = Path(__file__).parents[3]
 
+COSTS = ("epoch_seconds", "best_seconds", "training_bytes", "peak_bytes")
 NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later")
 
 
@@ -142,11 +143,10 @@ def test_some_rows_of_a_table():
     variants = [Variant("first"), *(Variant(f"row {i}", against="base" if i == 6 else "") for i in range(8)),
                 Variant("base"), Variant("best of two", among=["", "row 3"]), Variant("best", among=["row 1", "row 3"]),
                 Variant("last")]
-    assert [variant.name for variant in question.some(variants, 4)] == ["first", "row 2", "row 6", "base", "last"]
-    assert [variant.name for variant in question.some(variants, 3)] == ["first", "row 4", "last"]
-    assert [variant.name for variant in question.some(variants, 6)] == [
-        "first", "row 1", "row 3", "row 5", "row 7", "best of two", "best", "last"]
-    assert question.some(variants, 99) == variants
+    taken = {most: [variant.name for variant in question.evenly_taken(variants, most)] for most in (3, 4, 6)}
+    assert taken == {3: ["first", "row 4", "last"], 4: ["first", "row 2", "row 6", "base", "last"],
+                     6: ["first", "row 1", "row 3", "row 5", "row 7", "best of two", "best", "last"]}
+    assert question.evenly_taken(variants, 99) == variants
 
 
 def test_chosen_rows_and_mfccs(smoke_run, monkeypatch, capsys):
@@ -173,6 +173,42 @@ def test_chosen_rows_and_mfccs(smoke_run, monkeypatch, capsys):
     assert mfccs["network_accuracy"] is mfccs["best_seconds"] is mfccs["gap"] is mfccs["valid_error"] is None
     gaps = [record["free_energy_gap"] for record in run_of(smoke_run).model.history if record.get("layer") == 1]
     assert first["gap"] == gaps[-1]
+
+
+def test_each_split_chooses_among_rows_by_its_own_validation_songs(smoke_run, monkeypatch):
+    """Of two seeds; what is a trial and no more is not tested, and Holm does not count it."""
+    errors = {"as in the profile": (0.3, 0.6), "hasty": (0.5, 0.2)}
+    right = {"as in the profile": (True, False), "hasty": (False, True)}
+
+    def answer(run, variant, *_):
+        n_songs = run.n_songs()["test"]
+        return {"correct": {measure: [right[variant.name][run.seed]] * n_songs for measure in MEASURES}, "gap": None,
+                "valid_error": errors[variant.name][run.seed], "parts": [], "costs": dict.fromkeys(COSTS, 1.0)}
+
+    monkeypatch.setattr(question, "_answer", answer)
+    options = parse("", arguments(smoke_run, "--question-rows", "9", "--repeats", "2"))
+    variants = [Variant("hasty", {}, {"finetune_epochs": 1}, is_trial=True), Variant("best", among=["", "hasty"])]
+    question.ask(options, "some", "Why?", variants, window_examples, {})
+    first, hasty, best = json.loads((smoke_run / "some.json").read_text())["rows"]
+    assert (first["accuracy"], hasty["accuracy"], best["accuracy"]) == (0.5, 0.5, 1.0)
+    assert best["valid_error"] == pytest.approx(0.25) and best["best_seconds"] == 2.0
+    assert hasty["p"] is hasty["p_holm"] is None and best["p_holm"] == best["p"] is not None
+
+
+def test_all_settings_of_the_mfccs_are_tried_on_the_validation_songs(smoke_run, monkeypatch):
+    offered = []
+
+    def choose(choices, examples, grid, jobs):
+        offered.append(list(choices))
+        return choose_really(choices, examples, grid, jobs)
+
+    choose_really = question.choose
+    monkeypatch.setattr(question, "choose", choose)
+    monkeypatch.setattr(features, "MFCC_SEARCH", features.MFCC_SEARCH[:3])
+    options = parse("", arguments(smoke_run))
+    grid = {"C": [1.0], "gamma_times_features": [1.0]}
+    question.ask(options, "tried", "Why?", [Variant("MFCCs", has_mfccs=True)], window_examples, grid)
+    assert [len(names) for names in offered] == [1, 3]
 
 
 def test_frames_of_a_share(smoke_run):
