@@ -2,10 +2,15 @@
 
 Conventions
 -----------
-An example is a row: a DFT frame, or any vector of non-negative numbers. Rows are float32, other floats and integers are
-converted, and so are the results: training computes in float32, the products of a fitted network are made in float64.
-Training needs PyTensor; what is fitted is a :class:`dbn.trained.model.Model`, plain arrays, so fitted estimators are
-pickled, copied to other processes and used without a compiler.
+An example is a row: a DFT frame, or any vector of numbers; where the scaling is "max" or "log", of no negative ones.
+Rows are float32, other floats and integers are converted, and so are the results: training computes in float32, the
+products of a fitted network are made in float64. Training needs PyTensor; what is fitted is a
+:class:`dbn.trained.model.Model`, plain arrays, so fitted estimators are pickled, copied to other processes and used
+without a compiler.
+
+The defaults are for rows of any kind: standardised columns under Gaussian visible units, two layers of 100, momentum.
+They were chosen on drawn data sets. :data:`PAPER` holds what the paper has for DFT frames:
+``DBNClassifier(**PAPER)``.
 
 There is no ``partial_fit``: pre-training and early stopping look at all rows again and again. ``warm_start`` goes on
 from the fit before.
@@ -29,14 +34,16 @@ SETTINGS = ("hidden_layers_sizes", "visible", "output", "pretrain_lr", "pretrain
             "finetune_lr", "finetune_epochs", "batch_size", "patience", "activation", "dropout", "momentum",
             "weight_decay", "sparsity_cost", "sparsity_target")
 
+PAPER = {"hidden_layers_sizes": (50, 50, 50), "visible": "bernoulli", "scaling": "minmax", "momentum": 0.0}  # Table 1
+
 
 class _DBNEstimator(BaseEstimator):
     """What classifier and features share: the parameters and the training. The classifier documents both."""
 
-    def __init__(self, hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax", scaling="minmax",
+    def __init__(self, hidden_layers_sizes=(100, 100), visible="gaussian", output="softmax", scaling="standardize",
                  pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1, finetune_epochs=474,
                  batch_size=20, patience=75, validation_fraction=0.2, warm_start=False, random_state=None,
-                 verbose=False, activation="sigmoid", dropout=0.0, momentum=0.0, weight_decay=0.0, sparsity_cost=0.0,
+                 verbose=False, activation="sigmoid", dropout=0.0, momentum=0.9, weight_decay=0.0, sparsity_cost=0.0,
                  sparsity_target=0.05):
         self.hidden_layers_sizes = hidden_layers_sizes
         self.visible = visible
@@ -63,8 +70,13 @@ class _DBNEstimator(BaseEstimator):
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.positive_only = True
+        tags.input_tags.positive_only = self._takes_magnitudes
         return tags
+
+    @property
+    def _takes_magnitudes(self):
+        """Whether the scaling would cut negative numbers to 0."""
+        return self.scaling in ("max", "log") or str(self.scaling).startswith("log-")
 
     def _checked_settings(self):
         """The training settings but for their seed, once every parameter is known to be right."""
@@ -87,7 +99,9 @@ class _DBNEstimator(BaseEstimator):
     def _checked_rows(self, X, y="no_validation", reset=False):
         """Rows (and labels, if given) as scikit-learn wants them checked; X as float32."""
         checked = validate_data(self, X, y, reset=reset, dtype=np.float32)
-        check_non_negative(checked[0] if isinstance(checked, tuple) else checked, type(self).__name__)
+        if self._takes_magnitudes:
+            check_non_negative(checked[0] if isinstance(checked, tuple) else checked,
+                               f"{type(self).__name__} with scaling={self.scaling!r}")
         return checked
 
     def _fit(self, X, labels, valid, classes, settings):
@@ -171,7 +185,8 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     ----------
     hidden_layers_sizes, visible, output, pretrain_lr, pretrain_epochs, k, persistent, finetune_lr, finetune_epochs, \
     batch_size, patience, activation, dropout, momentum, weight_decay, sparsity_cost, sparsity_target
-        See :class:`dbn.training.settings.TrainingSettings`; the defaults are the paper's.
+        See :class:`dbn.training.settings.TrainingSettings`. Its defaults are the paper's; here the layers, the visible
+        units, the scaling and the momentum have others.
     scaling : {"minmax", "max", "standardize", "log", "none"}
         What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
     validation_fraction : float
@@ -224,7 +239,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
         Parameters
         ----------
         X : array_like [shape=(n, n_features)]
-            Non-negative and finite.
+            Finite; not negative where the scaling is "max" or "log".
         y : array_like [shape=(n,)]
             Labels, at least two different ones.
         X_valid, y_valid : array_like, optional
@@ -304,10 +319,10 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
     (1797, 10)
     """
 
-    def __init__(self, layers="all", hidden_layers_sizes=(50, 50, 50), visible="bernoulli", output="softmax",
-                 scaling="minmax", pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1,
+    def __init__(self, layers="all", hidden_layers_sizes=(100, 100), visible="gaussian", output="softmax",
+                 scaling="standardize", pretrain_lr=0.001, pretrain_epochs=5, k=1, persistent=False, finetune_lr=0.1,
                  finetune_epochs=474, batch_size=20, patience=75, validation_fraction=0.2, warm_start=False,
-                 random_state=None, verbose=False, activation="sigmoid", dropout=0.0, momentum=0.0, weight_decay=0.0,
+                 random_state=None, verbose=False, activation="sigmoid", dropout=0.0, momentum=0.9, weight_decay=0.0,
                  sparsity_cost=0.0, sparsity_target=0.05):
         super().__init__(hidden_layers_sizes, visible, output, scaling, pretrain_lr, pretrain_epochs, k, persistent,
                          finetune_lr, finetune_epochs, batch_size, patience, validation_fraction, warm_start,
@@ -326,7 +341,7 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
         Parameters
         ----------
         X : array_like [shape=(n, n_features)]
-            Non-negative and finite.
+            Finite; not negative where the scaling is "max" or "log".
         y : array_like [shape=(n,)], optional
             Labels, at least two different ones.
         X_valid, y_valid : array_like, optional

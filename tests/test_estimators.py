@@ -6,31 +6,33 @@ import numpy as np
 import pytest
 from scipy.special import expit
 from sklearn.base import clone
-from sklearn.datasets import load_digits
+from sklearn.datasets import load_breast_cancer, load_digits, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, train_test_split
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_val_score, train_test_split
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, TrainingError
-from dbn.estimators import DBNClassifier, DBNFeatures
+from dbn.estimators import PAPER, SETTINGS, DBNClassifier, DBNFeatures
 from dbn.likelihood import log_likelihood, log_partition
 from dbn.rbm import RBM
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import held_out_rows
 from dbn.training.loops import train
 from dbn.training.settings import TrainingSettings
+from experiments.profiles import Profile
 from small_network import examples, forget_compiled
 
 # scikit-learn's checks want blobs of three classes told apart, with few rows and features; two layers everywhere, so
 # that there is less to compile
-CHECKED = {"hidden_layers_sizes": (8, 8), "pretrain_epochs": 1, "finetune_lr": 1.0, "finetune_epochs": 60,
-           "batch_size": 10, "random_state": 0}
-SMALL = {"hidden_layers_sizes": (6, 5), "pretrain_lr": 0.05, "pretrain_epochs": 2, "finetune_lr": 1.0,
-         "finetune_epochs": 8, "batch_size": 10, "random_state": 0}
+CHECKED = PAPER | {"hidden_layers_sizes": (8, 8), "pretrain_epochs": 1, "finetune_lr": 1.0, "finetune_epochs": 60,
+                   "batch_size": 10, "random_state": 0}
+SMALL = PAPER | {"hidden_layers_sizes": (6, 5), "pretrain_lr": 0.05, "pretrain_epochs": 2, "finetune_lr": 1.0,
+                 "finetune_epochs": 8, "batch_size": 10, "random_state": 0}
 
 
 @pytest.fixture(scope="module")
@@ -56,17 +58,46 @@ def assert_same_network(one, other):
 
 
 # nothing is excluded
-@parametrize_with_checks([DBNClassifier(**CHECKED), DBNClassifier(**CHECKED | {"output": "sigmoid"}),
-                          DBNFeatures(**CHECKED), DBNFeatures(**CHECKED | {"finetune_epochs": 0})])
+@parametrize_with_checks([DBNClassifier(), DBNClassifier(**CHECKED), DBNClassifier(**CHECKED | {"output": "sigmoid"}),
+                          DBNFeatures(), DBNFeatures(**CHECKED | {"finetune_epochs": 0})])
 def test_scikit_learn_checks(estimator, check):
     assert check(estimator) is None  # it raises an AssertionError where it finds something
+
+
+@pytest.mark.parametrize("load", [load_iris, load_wine, load_breast_cancer, load_digits])
+def test_the_defaults_come_within_two_points_of_logistic_regression(load):
+    """Five-fold, nothing tuned on these sets."""
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    x, y = load(return_X_y=True)
+    ours = cross_val_score(DBNClassifier(random_state=0), x, y, cv=folds, error_score="raise").mean()
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    assert ours >= cross_val_score(linear, x, y, cv=folds).mean() - 0.02
+
+
+def test_the_papers_settings():
+    defaults = TrainingSettings()
+    for estimator in (DBNClassifier(**PAPER), DBNFeatures(**PAPER)):
+        for name in SETTINGS:
+            assert getattr(estimator, name) == getattr(defaults, name), name
+        assert estimator.scaling == Profile.scaling
+
+
+@pytest.mark.parametrize("scaling", ["max", "log", "log-pca-2", "minmax", "standardize", "none"])
+def test_negative_numbers_are_refused_where_the_scaling_cuts_them(scaling):
+    x, y = examples(60)
+    estimator = DBNClassifier(**SMALL | {"scaling": scaling, "visible": "gaussian", "finetune_epochs": 1})
+    if scaling in ("max", "log", "log-pca-2"):
+        with pytest.raises(ValueError, match=f"Negative values in data passed to DBNClassifier with .*'{scaling}'"):
+            estimator.fit(x - 1, y)
+    else:
+        assert len(estimator.fit(x - 1, y).predict(x - 1)) == 60
 
 
 def test_same_bits_as_the_training_loop(monkeypatch):
     x, y = examples(120)
     valid = examples(60, seed=1)
     fitted = DBNClassifier(**SMALL).fit(x, y, *valid)
-    settings = {name: value for name, value in SMALL.items() if name != "random_state"}
+    settings = {name: value for name, value in SMALL.items() if name not in ("random_state", "scaling")}
     scaling = Scaling("minmax").fit([x])
     sets = [FrameSet.from_arrays(*pair).with_scaling(scaling) for pair in ((x, y), valid)]
     seed = int(np.random.RandomState(0).randint(2**31 - 1))

@@ -1,6 +1,9 @@
-"""Features of many recordings in one file, ``.npz`` or ``.csv``, written row by row in bounded memory.
+"""Features of many recordings in one file, put together from one part a recording, or a file for each of them.
 
-The ``.npz`` holds plain arrays, to be read with ``numpy.load(path)``:
+A part is a ``.npy`` file of a recording's rows, float32 [n, d]; it goes away as its rows are taken, so that all of them
+are on the disk once. What is written, by the name of the output:
+
+``.npz``, to be read with ``numpy.load(path)``:
 
 =========  ==================  ==========================================================================
 array      dtype and shape     content
@@ -13,14 +16,24 @@ columns    str [d]             ``layer1_unit0`` ..., with ``_mean`` and ``_varia
 features   float32 [n_rows, d]
 =========  ==================  ==========================================================================
 
-The ``.csv`` has the columns ``file``, ``time`` and then those; nine digits, which give each float32 back. The same
-features give the same bytes.
+``.npy``: the features alone, which ``numpy.load(path, mmap_mode="r")`` maps into memory, and beside them
+``<name>.json`` with "names", "starts", "lengths", "columns", and "hop", the seconds from one row to the next.
+
+``.csv``: the columns ``file``, ``time`` and then those; nine digits, which give each float32 back.
+
+A folder: a ``.npy`` for each recording, and ``index.json`` with "columns", "hop" and "files", a list of objects with
+"name", "file" and "rows".
+
+The same features give the same bytes.
 """
 import csv
 import io
-import shutil
-import tempfile
+import json
+import os
 import zipfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,115 +41,96 @@ import numpy as np
 from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors, npy_header
 
-_COPY_BYTES = 2**20
+INDEX = "index.json"  # of a folder of features
+
+_BLOCK_ROWS = 4096
 
 
-def feature_file(path, columns):
-    """The writer that a file's name asks for.
+@dataclass(frozen=True)
+class Features:
+    """What is to be written.
 
-    Parameters
+    Attributes
     ----------
-    path : path-like
-        Ends in ``.npz`` or ``.csv``.
-    columns : list of str
+    names : list of str
+        Of the recordings.
+    parts : list of pathlib.Path
+        Of each recording's rows.
+    columns : list of str, [d]
+    hop : float
+        Seconds from one row's start to the next one's.
+    """
 
-    Returns
-    -------
-    FeatureFile
+    names: list
+    parts: list
+    columns: list
+    hop: float
+
+    @cached_property
+    def lengths(self):
+        """Rows of each recording: int64 [n_files]."""
+        return np.array([len(_open_part(part)) for part in self.parts], dtype=np.int64)
+
+    @property
+    def starts(self):
+        """First row of each recording: int64 [n_files]."""
+        lengths = self.lengths
+        return np.cumsum(lengths) - lengths
+
+    def about(self):
+        """What ``.npz`` and ``.json`` say beside the rows: a dict of arrays."""
+        return {"names": np.array(self.names, dtype=str), "starts": self.starts, "lengths": self.lengths,
+                "columns": np.array(self.columns)}
+
+    def blocks(self):
+        """Each recording's number, its rows block by block, float32 [m, d], and the times float64 [m] of these."""
+        for number, part in enumerate(self.parts):
+            rows = _open_part(part)
+            for start in range(0, len(rows), _BLOCK_ROWS):
+                block = np.array(rows[start:start + _BLOCK_ROWS])
+                yield number, block, np.arange(start, start + len(block)) * self.hop
+            part.unlink()
+
+
+def _open_part(path):
+    """The rows of a part, mapped into memory: float32 [n, d]."""
+    return np.load(path, mmap_mode="r")
+
+
+def is_part(path, width):
+    """Whether a whole part of so many columns is there."""
+    try:
+        rows = _open_part(path)
+    except (OSError, ValueError, EOFError):
+        return False
+    return rows.ndim == 2 and rows.shape[1] == width and rows.dtype == np.float32
+
+
+def writer_of(path):
+    """The function ``write(path, features)`` that an output's name asks for.
 
     Raises
     ------
     DBNError
-        Another ending, or a folder that cannot be written.
+        Another ending than ``.npz``, ``.npy`` and ``.csv``.
     """
-    kinds = {".npz": NpzFeatures, ".csv": CsvFeatures}
-    kind = kinds.get(Path(path).suffix.lower())
-    if kind is None:
-        raise DBNError(f"{path}: the name of a file of features ends in .npz or .csv")
-    return kind(path, columns)
+    writers = {".npz": _write_npz, ".npy": _write_npy, ".csv": _write_csv}
+    writer = writers.get(Path(path).suffix.lower())
+    if writer is None:
+        raise DBNError(f"{path}: the name of a file of features ends in .npz, .npy or .csv; a file for each recording "
+                       "is what --one-file-each writes")
+    return writer
 
 
-class FeatureFile:
-    """Rows wait in a temporary file beside `path` until all are there; a recording that turns out bad leaves none.
-
-    Use it as a context, and in it ``begin(name)``, then ``add(times, rows)`` for each block, then ``end()`` or
-    ``abandon()``; at last ``save()``.
-    """
-
-    def __init__(self, path, columns):
-        self.path, self.columns = Path(path), columns
-        self.names, self.lengths = [], []
-        with disk_errors(self.path):
-            self._spool = tempfile.TemporaryFile(dir=self.path.parent)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._spool.close()
-
-    @property
-    def n_rows(self):
-        """Rows of all recordings that ended well."""
-        return sum(self.lengths)
-
-    def begin(self, name):
-        """What is added now belongs to the recording of this name."""
-        self._name, self._length, self._mark = name, 0, self._spool.tell()
-
-    def add(self, times, rows):
-        """Append rows float32 [m, d] and the times float64 [m] in seconds at which they begin."""
-        with disk_errors(self.path):
-            self._spool.write(self._encode(times, rows))
-        self._length += len(rows)
-
-    def end(self):
-        """The recording is complete."""
-        self.names.append(self._name)
-        self.lengths.append(self._length)
-
-    def abandon(self):
-        """The recording is bad: take its rows back."""
-        self._spool.seek(self._mark)
-        self._spool.truncate()
-
-    def save(self):
-        """Write the file beside its place and rename it into it."""
-        self._spool.seek(0)
-        with disk_errors(self.path), atomic_path(self.path) as temporary:
-            self._write(temporary)
-
-
-class NpzFeatures(FeatureFile):
-    """See the module for the layout."""
-
-    def begin(self, name):
-        super().begin(name)
-        self._times = []
-
-    def __init__(self, path, columns):
-        super().__init__(path, columns)
-        self._all_times = [np.empty(0)]
-
-    def end(self):
-        super().end()
-        self._all_times += self._times
-
-    def _encode(self, times, rows):
-        self._times.append(np.asarray(times, dtype=np.float64))
-        return np.ascontiguousarray(rows, dtype="<f4").tobytes()
-
-    def _write(self, path):
-        lengths = np.array(self.lengths, dtype=np.int64)
-        arrays = {"names": np.array(self.names, dtype=str), "starts": np.cumsum(lengths) - lengths,
-                  "lengths": lengths, "times": np.concatenate(self._all_times), "columns": np.array(self.columns)}
-        with zipfile.ZipFile(path, "w") as archive:
-            for name, array in arrays.items():
-                with _member(archive, name) as member:
-                    np.lib.format.write_array(member, array, allow_pickle=False)
-            with _member(archive, "features") as member:
-                member.write(npy_header(self.n_rows, len(self.columns)))
-                shutil.copyfileobj(self._spool, member, _COPY_BYTES)
+def _write_npz(path, features):
+    about = features.about()
+    about["times"] = np.concatenate([np.empty(0), *(np.arange(n) * features.hop for n in about["lengths"])])
+    with _new(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name in ("names", "starts", "lengths", "times", "columns"):
+            with _member(archive, name) as member:
+                np.lib.format.write_array(member, about[name], allow_pickle=False)
+        with _member(archive, "features") as member:
+            _write_rows(member, features)
 
 
 def _member(archive, name):
@@ -144,26 +138,53 @@ def _member(archive, name):
     return archive.open(zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)), "w", force_zip64=True)
 
 
-class CsvFeatures(FeatureFile):
-    """See the module for the layout."""
+def _write_npy(path, features):
+    about = {name: array.tolist() for name, array in features.about().items()}
+    with _new(path) as temporary, open(temporary, "wb") as file:
+        _write_rows(file, features)
+    _write_json(Path(path).with_suffix(".json"), about | {"hop": features.hop})
 
-    def begin(self, name):
-        super().begin(name)
-        self._start_of_row = _csv_line([name])[:-1]
-        self._row_format = "%s,%.6f" + ",%.9g" * len(self.columns) + "\n"
 
-    def _encode(self, times, rows):
-        lines = [self._row_format % (self._start_of_row, time, *row)
-                 for time, row in zip(times.tolist(), rows.tolist())]
-        return "".join(lines).encode()
+def _write_rows(file, features):
+    """All rows as a ``.npy`` file."""
+    file.write(npy_header(int(features.lengths.sum()), len(features.columns)))
+    for _, rows, _ in features.blocks():
+        file.write(rows.data)
 
-    def _write(self, path):
-        with open(path, "wb") as file:
-            file.write(_csv_line(["file", "time", *self.columns]).encode())
-            shutil.copyfileobj(self._spool, file, _COPY_BYTES)
+
+def _write_csv(path, features):
+    row_format = "%s,%.6f" + ",%.9g" * len(features.columns) + "\n"
+    starts_of_rows = [_csv_line([name])[:-1] for name in features.names]
+    with _new(path) as temporary, open(temporary, "wb") as file:
+        file.write(_csv_line(["file", "time", *features.columns]).encode())
+        for number, rows, times in features.blocks():
+            file.write("".join(row_format % (starts_of_rows[number], time, *row)
+                               for time, row in zip(times.tolist(), rows.tolist())).encode())
 
 
 def _csv_line(fields):
     line = io.StringIO()
     csv.writer(line, lineterminator="\n").writerow(fields)
     return line.getvalue()
+
+
+def write_folder(folder, features, files):
+    """Move the parts into a folder, each under its name of `files`, paths from there, and write the index."""
+    entries = [{"name": name, "file": file.as_posix(), "rows": int(n)}
+               for name, file, n in zip(features.names, files, features.lengths)]
+    with disk_errors(folder):
+        for part, file in zip(features.parts, files):
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part, folder / file)
+    _write_json(folder / INDEX, {"columns": features.columns, "hop": features.hop, "files": entries})
+
+
+def _write_json(path, content):
+    with _new(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1) + "\n")
+
+
+@contextmanager
+def _new(path):
+    with disk_errors(path), atomic_path(path) as temporary:
+        yield temporary

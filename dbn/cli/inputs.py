@@ -20,10 +20,21 @@ MAX_STDIN_BYTES = 4 * 2**30
 
 @dataclass(frozen=True)
 class AudioInput:
-    """A recording to work on: its `name` as the user gave it, or ``"-"``, and the file that holds it."""
+    """A recording to work on.
+
+    Attributes
+    ----------
+    name : str
+        As the user gave it, or ``"-"``.
+    path : pathlib.Path
+        The file that holds it.
+    inner : str
+        Its path from the folder that was given, a file's own name if it was given itself.
+    """
 
     name: str
     path: Path
+    inner: str
 
 
 def open_model(path):
@@ -109,7 +120,7 @@ def open_inputs(arguments):
         for argument in arguments:
             try:
                 if argument == "-":
-                    inputs.append(AudioInput("-", _copy_of_stdin(spool)))
+                    inputs.append(AudioInput("-", _copy_of_stdin(spool), "stdin"))
                 elif os.path.isdir(argument):
                     found, wrong = _walk(argument, seen)
                     inputs += found
@@ -118,7 +129,7 @@ def open_inputs(arguments):
                     raise AudioError(argument, 'is not a regular file but a pipe or a device; connect it to standard '
                                                'input and give "-"')
                 else:
-                    inputs.append(AudioInput(argument, Path(argument)))
+                    inputs.append(AudioInput(argument, Path(argument), Path(argument).name))
             except AudioError as error:
                 problems.append(error)
         yield inputs, problems
@@ -178,7 +189,7 @@ def _walk(root, seen):
             elif not os.path.isfile(path):
                 problems.append(AudioError(path, "a link that leads nowhere, or no plain file"))
             else:
-                inputs.append(AudioInput(path, Path(path)))
+                inputs.append(AudioInput(path, Path(path), os.path.relpath(path, root)))
     if not inputs and not problems:
         problems.append(AudioError(root, "no audio file in this folder, such as .wav, .flac or .mp3"))
     return inputs, problems

@@ -57,10 +57,15 @@ def check_bounds(values, bounds):
                 raise DBNError(f"--{name.replace('_', '-')} is {each}: give a number from {least:,} to {most:,}")
 
 
-def checked_jobs(jobs):
-    """The number of processes that ``--jobs`` means, no more than cores; a :class:`DBNError` if it means none."""
+def require_jobs(jobs):
+    """Raise a :class:`DBNError` if ``--jobs`` means no number of processes."""
     if jobs == 0 or not -1 <= jobs <= _MOST_JOBS:
         raise DBNError(f"--jobs is {jobs}: give the number of processes, up to {_MOST_JOBS:,}, or -1 for one a core")
+
+
+def checked_jobs(jobs):
+    """The number of processes that ``--jobs`` means, no more than cores; a :class:`DBNError` if it means none."""
+    require_jobs(jobs)
     from joblib import effective_n_jobs  # a quarter of a second to import, which --help need not wait for
     return min(effective_n_jobs(jobs), effective_n_jobs(-1))
 

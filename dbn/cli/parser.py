@@ -11,14 +11,13 @@ import sys
 import warnings
 
 from dbn import __version__
-from dbn.cli.commands import run_classify, run_extract, run_info, run_plot, run_tag
+from dbn.cli.commands import run_classify, run_info, run_plot, run_tag
+from dbn.cli.extract import add_extract_options, run_extract
 from dbn.cli.train import add_train_parser
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
-
-_LONGEST = 86_400  # seconds, as long as a recording may be
 
 _FILES = 'audio files (WAV, FLAC, AU, AIFF, OGG, MP3, ...), folders of them, or "-" for standard input'
 
@@ -64,10 +63,13 @@ examples:
   dbn extract model.npz albums/ -o features.npz
   dbn extract model.npz song.flac -o song.csv --layers 2
   dbn extract model.npz albums/ -o features.npz --window 5 --hop 2.5
+  dbn extract model.npz albums/ -o features --one-file-each
 
 features.npz, for numpy.load: names [n_files], starts and lengths [n_files] (each file's rows), times [n_rows] (start of
-each row in seconds), columns [d], features float32 [n_rows, d]. A CSV has the columns file, time and then those. With
---window the columns are the d means, then the d variances, over each window."""
+each row in seconds), columns [d], features float32 [n_rows, d]. A CSV has the columns file, time and then those.
+features.npy holds the rows alone, for numpy.load(..., mmap_mode="r"), and features.json the rest. With --window the
+columns are the d means, then the d variances, over each window. Until all is done the rows lie in OUT.work/, from which
+the same command goes on after a kill."""
 
 _INFO = """\
 examples:
@@ -128,13 +130,7 @@ def _add_line_options(parser):
 def _add_extract_parser(subparsers):
     parser = _add_parser(subparsers, "extract", run_extract, "compute the learned features of recordings", _EXTRACT)
     parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the file to write: .npz or .csv")
-    parser.add_argument("--layers", default="all", help='numbers of hidden layers, as "1,3", from the bottom; '
-                                                        "default: all")
-    parser.add_argument("--window", type=_seconds, metavar="SECONDS",
-                        help="mean and variance over windows of this length (the paper's: 5) in place of frames")
-    parser.add_argument("--hop", type=_seconds, metavar="SECONDS",
-                        help="from one window's start to the next; default: half a window")
+    add_extract_options(parser)
 
 
 def _add_info_parser(subparsers):
@@ -148,14 +144,6 @@ def _add_plot_parser(subparsers):
     parser.add_argument("file", metavar="FILE", help='an audio file, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="OUT",
                         help="the picture to write: .png, .pdf or .svg; default: the recording's name with .png, here")
-
-
-def _seconds(text):
-    value = float(text)
-    if not 0 < value <= _LONGEST:
-        raise argparse.ArgumentTypeError(f"{text} is no length of a window; give seconds, more than 0 and at most "
-                                         f"{_LONGEST:,}")
-    return value
 
 
 def _share(text):

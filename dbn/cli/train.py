@@ -7,16 +7,14 @@ that folder is neither used nor removed.
 import hashlib
 import json
 import os
-import re
-import shutil
 import sys
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from dbn.audio.scaling import KINDS, Scaling
 from dbn.audio.spectra import FRAME_LENGTH
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
+from dbn.cli.work_folder import WorkFolder
 from dbn.datasets import folder, identical, labels, splits
 from dbn.errors import DatasetError, ModelFileError
 from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
@@ -79,12 +77,12 @@ def run_train(args):
 
 
 def _stopped(model_path):
-    work = folder.printable(str(_work_folder(model_path)))
+    work = folder.printable(str(_work_folder(model_path).path))
     return f"\ndbn train: stopped; the same command goes on from {work}"
 
 
 def _work_folder(model_path):
-    return Path(f"{model_path}.work")
+    return WorkFolder(model_path, "frames|dbn-[0-9a-f]{12}")
 
 
 class _TrainRun:
@@ -123,9 +121,9 @@ class _TrainRun:
         model = self._finished()
         if model is None:
             model = self._made()
-        elif not self.args.keep and _is_own(self.work):  # of a run that was killed when it had made the model
-            with sole_writer(self.work):
-                _remove_work(self.work)
+        elif not self.args.keep and self.work.is_own:  # of a run that was killed when it had made the model
+            with sole_writer(self.work.path):
+                self.work.remove()
         about = model.about
         for file, why in about["skipped"]:
             print(f"skipped: {folder.printable(file)}: {why}", file=sys.stderr)
@@ -150,19 +148,19 @@ class _TrainRun:
 
     def _made(self):
         """The model, by this process or by another one that is at it."""
-        _require_own(self.work)
-        is_new = not self.work.exists()
-        with disk_errors(self.work):
-            self.work.mkdir(exist_ok=True)
-        with sole_writer(self.work):
+        self.work.require_own("dbn train")
+        is_new = not self.work.path.exists()
+        with disk_errors(self.work.path):
+            self.work.path.mkdir(exist_ok=True)
+        with sole_writer(self.work.path):
             try:
                 model = self._finished() or self._train()
             except (DatasetError, ModelFileError):
-                if is_new or not _leftovers(self.work):
-                    _remove_work(self.work)
+                if is_new or not self.work.leftovers():
+                    self.work.remove()
                 raise
             if not self.args.keep:  # within the lock: whoever waits for it begins with an empty folder
-                _remove_work(self.work)
+                self.work.remove()
             return model
 
     def _train(self):
@@ -173,14 +171,14 @@ class _TrainRun:
 
         # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-        store = FrameStore.build(self.corpus, self.work / "frames", jobs=self.jobs)
+        store = FrameStore.build(self.corpus, self.work.path / "frames", jobs=self.jobs)
         get_reusable_executor().shutdown()  # the readers' memory, for the training
         tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
         split = self._split(tracks)
         splits.warn_identical(split, identical.identical_files(tracks))
         about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
                  "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.args.split)}
-        directory = self.work / f"dbn-{self.key[:12]}"
+        directory = self.work.path / f"dbn-{self.key[:12]}"
         with ended_by_interrupt(_stopped(self.path)):
             model = fit_model(store, split, self.args.scaling, self.settings, directory, self.key, about)
         answers = label_songs(model, FrameSet.from_store(store, split.test))
@@ -203,34 +201,6 @@ class _TrainRun:
                     raise DatasetError(f"{self.args.labels}: no usable song in part {part!r}; train, valid and test "
                                        f"need one each")
         return split
-
-
-def _leftovers(work):
-    """What the runs for one model leave in their work folder."""
-    return [path for path in (work.iterdir() if work.is_dir() else ())
-            if path.name == "frames" or re.fullmatch("dbn-[0-9a-f]{12}", path.name)]
-
-
-def _is_own(work):
-    """Whether a run made it, and its lock in it, before anything else."""
-    return (work / ".lock").exists()
-
-
-def _require_own(work):
-    """Refuse a folder in which somebody else keeps what a run would take for its own, and remove at its end."""
-    if not _is_own(work) and _leftovers(work):
-        raise ModelFileError(f"{work}: holds {_leftovers(work)[0].name}, which no dbn train has made; move it away, or "
-                             "give another name with -o")
-
-
-def _remove_work(work):
-    """Remove what the runs for one model have left in their work folder, and the folder if it is empty then."""
-    for leftover in _leftovers(work):
-        shutil.rmtree(leftover, ignore_errors=True)
-    # somebody may keep something else in it, or it is a link to a folder of theirs; Windows removes a lock by itself
-    with suppress(OSError):
-        (work / ".lock").unlink()
-        work.rmdir()
 
 
 def _song_counts(store, split):

@@ -17,7 +17,6 @@ from command_line import REPOSITORY, SETTINGS, SIZES, call, refusal, whole_file
 from dbn import __version__
 from dbn.__main__ import main as start
 from dbn.cli.parser import build_parser, main
-from dbn.features.aggregate import aggregate
 
 
 def test_classify_json(folder, here, capsys):
@@ -59,81 +58,6 @@ def test_classify_on_a_terminal_is_aligned(folder, here, capsys, monkeypatch):
     assert main(["classify", "../model.npz", "one.wav", "deep/three.wav"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len({len(line) for line in lines}) == 1 and lines[0].startswith("one.wav         ")
-
-
-@pytest.mark.parametrize("layers, numbers", [("all", [1, 2]), ("2", [2]), ("2,1", [2, 1])])
-def test_extract_frames(folder, here, layers, numbers):
-    paths = [folder / "music" / name for name in ("one.wav", "two.flac")]
-    assert main(["extract", "model.npz", *map(str, paths), "-o", "out.npz", "--layers", layers]) == 0
-    with np.load("out.npz", allow_pickle=False) as found:
-        assert list(found["names"]) == [str(path) for path in paths]
-        for name, first, length in zip(found["names"], found["starts"], found["lengths"]):
-            model, frames = whole_file(folder, name)
-            activations = model.activations(frames)
-            assert length == len(frames)
-            np.testing.assert_allclose(found["features"][first:first + length],
-                                       np.hstack([activations[number - 1] for number in numbers]), atol=1e-5)
-            np.testing.assert_allclose(found["times"][first:first + length], np.arange(length) * 32 / 22050)
-        assert found["features"].shape == (found["lengths"].sum(), len(found["columns"]))
-        assert found["features"].dtype == np.float32
-        assert found["columns"][0] == f"layer{numbers[0]}_unit0"
-
-
-@pytest.mark.parametrize("window, hop", [(0.5, None), (0.3, 0.1), (100, 50)])
-def test_extract_windows(folder, here, window, hop):
-    path = folder / "music" / "two.flac"
-    options = ["--window", str(window)] + ([] if hop is None else ["--hop", str(hop)])
-    assert main(["extract", "model.npz", str(path), "-o", "out.npz", *options]) == 0
-    model, frames = whole_file(folder, path)
-    rate = 22050 / 32
-    expected = aggregate(np.hstack(model.activations(frames)), rate, window, hop or window / 2)
-    with np.load("out.npz") as found:
-        np.testing.assert_allclose(found["features"], expected, atol=1e-6)
-        assert found["columns"][0] == "layer1_unit0_mean" and found["columns"][-1] == "layer2_unit3_variance"
-        steps = np.diff(found["times"])
-        np.testing.assert_allclose(steps, int((hop or window / 2) * rate) / rate)
-
-
-def test_csv_holds_the_same_numbers(folder, here):
-    for name in ("out.npz", "out.csv"):
-        assert main(["extract", "model.npz", str(folder / "music"), "-o", name]) == 0
-    with open("out.csv", newline="", encoding="utf-8") as file:
-        header, *rows = csv.reader(file)
-    with np.load("out.npz") as found:
-        assert header == ["file", "time", *found["columns"]]
-        assert [row[0] for row in rows] == list(np.repeat(found["names"], found["lengths"]))
-        values = np.array([row[1:] for row in rows], dtype=np.float64)
-        np.testing.assert_array_equal(values[:, 1:].astype(np.float32), found["features"])
-        np.testing.assert_allclose(values[:, 0], found["times"], atol=1e-6)
-
-
-@pytest.mark.parametrize("name", ["out.npz", "out.csv"])
-def test_same_features_same_bytes(folder, here, name):
-    contents = []
-    for _ in range(2):
-        assert main(["extract", "model.npz", str(folder / "music"), "-o", name]) == 0
-        contents.append((here / name).read_bytes())
-    assert contents[0] == contents[1]
-    assert sorted(os.listdir()) == ["model.npz", name]
-
-
-@pytest.mark.parametrize("name", ["out.npz", "out.csv"])
-def test_a_bad_file_between_good_ones_leaves_no_row(folder, here, capsys, name):
-    """The NaN comes after blocks that were written already."""
-    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 22050)
-    samples[-1] = np.nan
-    soundfile.write("bad.wav", samples, 22050, subtype="FLOAT")
-    good = [str(folder / "music" / file) for file in ("one.wav", "two.flac")]
-    assert main(["extract", "model.npz", good[0], "bad.wav", good[1], "-o", name]) == 1
-    with_bad, error = (here / name).read_bytes(), capsys.readouterr().err
-    assert "bad.wav: it holds NaN" in error and "1 of 3 files failed" in error
-    assert main(["extract", "model.npz", *good, "-o", name]) == 0
-    assert (here / name).read_bytes() == with_bad
-
-
-def test_no_features_no_file(here, capsys):
-    assert "not written" in refusal(capsys, "extract", "model.npz", "missing.wav", "-o", "out.npz", status=1)
-    assert os.listdir() == ["model.npz"]
 
 
 def test_info(here, capsys):
@@ -255,15 +179,6 @@ def test_a_terminal_shows_progress(folder, here):
     os.close(terminal)
     assert done.returncode == 0 and done.stdout.count(b"\n") == 3
     assert b"classify: " in shown and b"/6 s of audio" in shown
-
-
-def test_interrupt(here, monkeypatch, capsys):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-    soundfile.write("song.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 9000), 22050)
-    monkeypatch.setattr("dbn.cli.commands.stream_magnitudes", interrupt)
-    assert "stopped" in refusal(capsys, "extract", "model.npz", "song.wav", "-o", "out.npz", status=130)
-    assert sorted(os.listdir()) == ["model.npz", "song.wav"]
 
 
 COMMANDS = ("train", "classify", "tag", "extract", "info", "plot")

@@ -47,13 +47,14 @@ def test_models_without_classes(folder, here, capsys):
 
 
 @pytest.mark.parametrize("arguments, reason", [
-    (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz or .csv"),
+    (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz, .npy or .csv"),
     (["extract", "model.npz", "{song}", "-o", "none/out.npz"], "none/out.npz: cannot be written"),
     (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
     (["classify", "model.npz", "{song}", "-o", "."], "is a folder, a pipe or a device"),
     (["classify", "model.npz", "{song}", "-o", "/dev/full"], "is a folder, a pipe or a device"),
+    (["extract", "model.npz", "{song}", "-o", "out.npz", "--jobs", "0"], "--jobs"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "3"], "--layers"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "1,1"], "--layers"),
     (["extract", "model.npz", "{song}", "-o", "out.npz", "--layers", "x"], "--layers"),

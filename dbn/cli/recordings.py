@@ -1,0 +1,65 @@
+"""What the commands do with each recording: its frames' features block by block, their windows, and complaints."""
+import os
+import sys
+
+import numpy as np
+
+from dbn.audio.pooling import frame_rate
+from dbn.audio.streaming import stream_magnitudes
+from dbn.cli.output import Progress
+from dbn.errors import AudioError, DBNError
+from dbn.system.blas import one_blas_thread
+from dbn.system.standard_streams import is_standard_stream
+
+
+def for_each(inputs, problems, work, description):
+    """Call `work(source, progress)` for each recording; the exit status: 0, or 1 if some could not be used."""
+    # the products are too small for several threads: a second one doubles the processor's work and saves no time
+    with Progress(inputs, description) as progress, one_blas_thread:
+        for problem in problems:
+            progress.complain(problem)
+        for source in inputs:
+            try:
+                work(source, progress)
+            except AudioError as error:
+                progress.complain(AudioError(source.name, error.reason))
+            progress.end_file(source)
+    if progress.n_failed:
+        print(f"dbn: {progress.n_failed} of {len(inputs) + len(problems)} files failed", file=sys.stderr)
+    return 1 if progress.n_failed else 0
+
+
+def outputs(model, path, compute, progress=None):
+    """What `compute` makes of the frames of the recording in a file, block by block: float32 [m, d]."""
+    for frames in stream_magnitudes(path, **model.frame_settings):
+        with np.errstate(over="ignore", invalid="ignore"):
+            rows = compute(frames)
+        if not np.isfinite(rows).all():
+            raise AudioError(path, "its samples are too large: they overflow in the network; scale them to between -1 "
+                                   "and 1")
+        yield rows
+        if progress is not None:
+            progress.advance(len(rows) / frame_rate(model.frame_settings))
+
+
+def windows_of(statistics, blocks):
+    """What a :class:`dbn.features.aggregate.WindowStatistics` makes of blocks of rows: float32 [m, 2 d] each."""
+    for block in blocks:
+        yield statistics.add(block)
+    short = statistics.finish()
+    if short is not None:
+        yield short
+
+
+def check_output(path, options, inputs):
+    """Refuse to write over the model, a recording, a folder, a device or what standard output is connected to."""
+    if path is None or not os.path.exists(path):
+        return
+    if not os.path.isfile(path):
+        raise DBNError(f"{path}: is a folder, a pipe or a device; give the name of a file")
+    for read in (options.model, *(source.path for source in inputs)):
+        if os.path.exists(read) and os.path.samefile(read, path):
+            raise DBNError(f"{path}: is read by this command; write to another file")
+    if is_standard_stream(path):
+        raise DBNError(f"{path}: standard input, output or error of this command is connected to it; leave -o out, or "
+                       "give another file")
