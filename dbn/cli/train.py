@@ -8,18 +8,21 @@ import hashlib
 import json
 import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 
 from dbn.audio.scaling import KINDS, Scaling
 from dbn.audio.spectra import FRAME_LENGTH
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
+from dbn.cli.train_report import report
 from dbn.cli.work_folder import WorkFolder
 from dbn.datasets import folder, identical, labels, splits
-from dbn.errors import DatasetError, ModelFileError
+from dbn.errors import DatasetError, DBNError, ModelFileError
 from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
+from dbn.training.recipes import AUTO, RECIPES, RECOMMENDED, recipes_of
 from dbn.training.settings import TrainingSettings
 
 EPILOG = """Exit status: 0, or 1 if some files could not be used (they are named, the model is made of the others), 2 if
@@ -40,14 +43,24 @@ def add_train_parser(subparsers):
                              "excluded); files are paths from FOLDER")
     parser.add_argument("--split", type=tuple_of(float), default=splits.FRACTIONS, metavar="TRAIN,VALID,TEST",
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
-    parser.add_argument("--scaling", metavar="KIND", default="minmax",
+    parser.add_argument("--recipe", metavar="NAME", default="recommended",
+                        help="what is scaled by and trained with where no option says otherwise: "
+                             f"{_recipe_texts()}; or {AUTO}, the best of these on the validation songs. Default: "
+                             f"recommended, which is {RECOMMENDED}")
+    parser.add_argument("--unsupervised", action="store_true",
+                        help="pre-train on all files of FOLDER, at any depth, and look at no label")
+    parser.add_argument("--scaling", metavar="KIND", default=None,
                         help=f"what the DFT magnitudes are scaled by: {', '.join(KINDS)} or principal components "
-                             "(pca-50, log-whitened-pca-50), see dbn/audio/scaling.py. Default: minmax")
+                             "(pca-50, log-whitened-pca-50), see dbn/audio/scaling.py. Default: the recipe's")
     parser.add_argument("--jobs", type=int, default=-1, help="processes that read audio; -1 is one a core (default)")
     parser.add_argument("--force", action="store_true", help="replace a model that is there already")
     parser.add_argument("--keep", action="store_true", help="keep MODEL.npz.work/, the frames and the checkpoint")
     add_options(parser.add_argument_group("training"), TrainingSettings, defaults=TrainingSettings())
     parser.set_defaults(run=run_train)
+
+
+def _recipe_texts():
+    return "; ".join(f"{name} ({recipe.about})" for name, recipe in RECIPES.items())
 
 
 def run_train(args):
@@ -92,9 +105,13 @@ class _TrainRun:
         self.args = args
         args.model = link_target(args.model)  # the link stays one, and the frames lie where there is room for a model
         self.path, self.work = args.model, _work_folder(args.model)
-        self.settings = TrainingSettings(**given_options(args, TrainingSettings))
+        given = given_options(args, TrainingSettings)
+        self.recipes = {name: (args.scaling or recipe.scaling, recipe.settings(given), recipe.about)
+                        for name, recipe in recipes_of(args.recipe).items()}
         # a kind that is not known is said before anything is read, as is a network that would not fit into memory
-        self.settings.require_size(Scaling(args.scaling).n_components or FRAME_LENGTH // 2 + 1)
+        for scaling, settings, _ in self.recipes.values():
+            settings.require_size(Scaling(scaling).n_components or FRAME_LENGTH // 2 + 1)
+        self.seed = settings.seed
         self.jobs = checked_jobs(args.jobs)
         splits.check_fractions(args.split)
         if self.path.suffix != ".npz" or self.path.is_dir():
@@ -102,18 +119,23 @@ class _TrainRun:
         require_plain_file(self.path, ModelFileError)
         if not self.path.parent.is_dir():
             raise ModelFileError(f"{self.path}: there is no folder {self.path.parent}; make it first")
-        if args.labels is None:
+        if args.unsupervised:
+            if args.labels is not None or args.recipe == AUTO:
+                raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
+            self.corpus, self.parts = folder.load_unlabelled(args.folder), None
+        elif args.labels is None:
             self.corpus, self.parts = folder.load(args.folder), None
         else:
             self.corpus, self.parts = labels.load(args.folder, args.labels)
         self._split(self.corpus.tracks)  # too few songs are said before the audio is read
-        self.key = self._key()
+        self.key = self._key(self.recipes)
 
-    def _key(self):
-        """Names all that the parameters depend on; the model carries it, and the checkpoint's folder."""
+    def _key(self, recipes):
+        """Names all that the parameters depend on; the model carries it, and that of each recipe its checkpoint."""
         from dbn.audio.frames import DEFAULT_SETTINGS, store_key
+        choices = [(scaling, asdict(settings)) for scaling, settings, _ in recipes.values()]
         depends_on = [store_key(self.corpus, self.corpus.tracks, DEFAULT_SETTINGS), self.parts or self.args.split,
-                      self.args.scaling, asdict(self.settings)]
+                      self.args.unsupervised, choices]
         return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
 
     def run(self):
@@ -129,7 +151,7 @@ class _TrainRun:
             print(f"skipped: {folder.printable(file)}: {why}", file=sys.stderr)
         if about["skipped"]:
             print(f"{len(about['skipped'])} skipped, {sum(map(sum, about['songs'].values()))} used", file=sys.stderr)
-        print(_report(model))
+        print(report(model))
         print(f"model: {folder.printable(str(self.path))}")
         return 1 if about["skipped"] else 0
 
@@ -167,7 +189,7 @@ class _TrainRun:
         from joblib.externals.loky import get_reusable_executor
 
         from dbn.audio.frames import FrameSet, FrameStore
-        from dbn.training.fit import fit_model, label_songs  # with PyTensor, which takes seconds to import
+        from dbn.training.fit import label_songs  # with PyTensor, which takes seconds to import
 
         # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -178,21 +200,66 @@ class _TrainRun:
         splits.warn_identical(split, identical.identical_files(tracks))
         about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
                  "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.args.split)}
-        directory = self.work.path / f"dbn-{self.key[:12]}"
-        with ended_by_interrupt(_stopped(self.path)):
-            model = fit_model(store, split, self.args.scaling, self.settings, directory, self.key, about)
-        answers = label_songs(model, FrameSet.from_store(store, split.test))
-        model.about["test"] = {"n_songs": len(answers["true"]),
-                               "n_correct": int((answers["true"] == answers["predicted"]).sum())}
+        model = self._best_of_recipes(store, split, about)
+        if model.classes:
+            answers = label_songs(model, FrameSet.from_store(store, split.test))
+            model.about["test"] = {"n_songs": len(answers["true"]),
+                                   "n_correct": int((answers["true"] == answers["predicted"]).sum()),
+                                   "windows": self._beside_mfccs(model, store, split)}
         # written within the work folder, so that a kill leaves nothing beside the model's place
-        save_model(directory / "model.npz", model)
+        finished = self._network_folder(self.key) / "model.npz"
         with disk_errors(self.path):
-            move_into_place(directory / "model.npz", self.path)
+            finished.parent.mkdir(exist_ok=True)
+            save_model(finished, model)
+            move_into_place(finished, self.path)
         return model
 
+    def _network_folder(self, key):
+        return self.work.path / f"dbn-{key[:12]}"
+
+    def _best_of_recipes(self, store, split, about):
+        """The model; of several recipes that whose features do best on the validation songs."""
+        from dbn.evaluation.windows import chosen_svm, learned_windows
+        from dbn.training.fit import fit_model
+        tried, best, best_rank = {}, None, None
+        for name, recipe in self.recipes.items():
+            key, started = self._key({name: recipe}), time.monotonic()
+            with ended_by_interrupt(_stopped(self.path)):
+                model = fit_model(store, split, *recipe[:2], self._network_folder(key), self.key, about)
+            model.about["recipe"] = {"name": name, "about": recipe[2], "tried": {}}
+            if len(self.recipes) == 1:
+                return model
+            _, accuracy = chosen_svm(learned_windows(model, store), self._labels(), split, self.jobs)
+            tried[name] = {"valid_accuracy": accuracy, "seconds": time.monotonic() - started}
+            rank = accuracy, -model.about["best_error"]
+            if best is None or rank > best_rank:
+                best, best_rank = model, rank
+            left = (len(self.recipes) - len(tried)) * tried[name]["seconds"]
+            print(f"recipe {name}: {accuracy:.3f} of validation songs, {tried[name]['seconds']:.0f} s; "
+                  f"{len(self.recipes) - len(tried)} more, about {left / 60:.0f} min", file=sys.stderr)
+        best.about["recipe"]["tried"] = tried
+        return best
+
+    def _beside_mfccs(self, model, store, split):
+        """How many test songs an SVM labels right by the learned features and by MFCCs, as JSON takes it."""
+        from dbn.evaluation.stats import mcnemar_exact
+        from dbn.evaluation.windows import LEARNED, MFCCS, learned_windows, mfcc_windows, test_answers
+        paths = {track.name: track.path for track in self.corpus.tracks}
+        windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(store, paths, self.jobs)}
+        try:
+            answers = test_answers(windows, self._labels(), split, self.jobs)
+        except DBNError as error:  # a split of the user's own may leave a class without training songs
+            return {"why_not": str(error)}
+        return {name: int(right.sum()) for name, right in answers.items()} | {"p": mcnemar_exact(*answers.values())}
+
+    def _labels(self):
+        return {track.name: track.label for track in self.corpus.tracks}
+
     def _split(self, tracks):
-        if self.parts is None:
-            split = splits.split_by_class(tracks, self.settings.seed, self.args.split)
+        if self.args.unsupervised:
+            split = splits.Split(tuple(track.name for track in tracks), (), ())
+        elif self.parts is None:
+            split = splits.split_by_class(tracks, self.seed, self.args.split)
         else:
             split = splits.Split(*(tuple(track.name for track in tracks if self.parts[track.name] == part)
                                    for part in (*splits.PARTS, "excluded")))
@@ -208,20 +275,3 @@ def _song_counts(store, split):
     label_of = {song.name: song.label for song in store.songs}
     return {name: [sum(label_of[song] == label for song in getattr(split, part)) for part in splits.PARTS]
             for label, name in enumerate(store.classes)}
-
-
-def _report(model):
-    """What came of the training, as text."""
-    from dbn.evaluation.stats import wilson_interval  # with SciPy's statistics, a second and 45 MB to import
-    about, test = model.about, model.about["test"]
-    width = max(len("songs"), *map(len, about["songs"]))
-    lines = [f"{'songs':{width}}  {'train':>5}  {'valid':>5}  {'test':>5}"]
-    lines += [f"{label:{width}}  {train:5}  {valid:5}  {n_test:5}"
-              for label, (train, valid, n_test) in about["songs"].items()]
-    epochs = sum(record["stage"] == "finetune" for record in model.history)
-    low, high = wilson_interval(test["n_correct"], test["n_songs"])
-    lines += [f"validation error: {about['best_error']:.3f} of frames (epoch {about['best_epoch']} of {epochs}; "
-              f"stopped by {about['stopped']})",
-              f"test songs right: {test['n_correct'] / test['n_songs']:.3f} ({test['n_correct']} of {test['n_songs']}; "
-              f"95 % interval {low:.3f} to {high:.3f})"]
-    return "\n".join(lines)

@@ -70,18 +70,23 @@ def load(root):
 
 
 def load_unlabelled(root):
-    """All audio files of a folder, at any depth, as :class:`~dbn.datasets.Track` of the class ``""``: a list.
+    """All audio files of a folder, at any depth, as one class without a name.
+
+    Returns
+    -------
+    Corpus
+        Named ``"folder"``; `skipped` as of :func:`load`.
 
     Raises
     ------
     DatasetError
         If `root` is not a folder, or holds no usable audio file.
     """
-    root = Path(root)
-    tracks = _tracks(root, "", {_identity(root)}, []) if root.is_dir() else []
+    root, skipped = Path(root), []
+    tracks = _tracks(root, "", {_identity(root)}, skipped) if root.is_dir() else []
     if not tracks:
         raise DatasetError(f"{root}: no folder with audio files such as .wav, .flac or .mp3")
-    return tracks
+    return Corpus("folder", ("",), tuple(sorted(tracks, key=lambda track: track.name)), tuple(sorted(skipped)))
 
 
 def _tracks(root, label, seen, skipped):

@@ -27,7 +27,8 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
     store : dbn.audio.frames.FrameStore
         The corpus's frames; songs that it had to skip are left out.
     split : dbn.datasets.splits.Split
-        `train` teaches, `valid` says when to stop; `test` is not looked at.
+        `train` teaches, `valid` says when to stop; `test` is not looked at. Without any `valid` no label is looked at:
+        the layers are pre-trained and no more.
     scaling_kind : str
         One of :data:`dbn.audio.scaling.KINDS`.
     settings : dbn.training.settings.TrainingSettings
@@ -58,15 +59,16 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
     train_set = FrameSet.from_store(store, split.train) if train_set is None else train_set
     scaling = Scaling(scaling_kind).fit(x for x, _ in (pretrain_set or train_set).blocks())
     scaling_seconds = time.monotonic() - started
-    train_set, valid_set = train_set.with_scaling(scaling), FrameSet.from_store(store, split.valid, scaling)
-    result = train(train_set, valid_set, len(store.classes), settings, directory=directory, data_key=data_key,
+    train_set, classes = train_set.with_scaling(scaling), store.classes if split.valid else ()
+    valid_set = FrameSet.from_store(store, split.valid, scaling) if split.valid else None
+    result = train(train_set, valid_set, len(classes), settings, directory=directory, data_key=data_key,
                    pretrain_set=pretrain_set and pretrain_set.with_scaling(scaling))
     about = about | {"settings": asdict(settings), "best_epoch": result.best_epoch, "best_error": result.best_error,
                      "stopped": result.stopped, "versions": result.versions, "versions_of_frames": store.versions,
-                     "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames},
+                     "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames if valid_set else 0},
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
                                  "finetune": result.seconds("finetune")}, "peak_bytes": peak_bytes()}
-    return Model.from_dbn(result.dbn, scaling, store.classes, store.settings, result.history, about)
+    return Model.from_dbn(result.dbn, scaling, classes, store.settings, result.history, about)
 
 
 def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, progress=True):

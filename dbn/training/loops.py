@@ -39,11 +39,11 @@ class TrainingResult:
         ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
         record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
         :mod:`dbn.training.monitor`.
-    best_epoch : int
-        Epoch of fine-tuning whose parameters were kept; 0 is before the first.
-    best_error : float
+    best_epoch : int or None
+        Epoch of fine-tuning whose parameters were kept; 0 is before the first. None without fine-tuning, as the next.
+    best_error : float or None
         Its frame error on the validation set.
-    stopped : str
+    stopped : str or None
         Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
     versions : dict
         Of what computed it, over all starts of the run; see :func:`dbn.system.versions.joined`.
@@ -78,7 +78,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     train_set, valid_set : dbn.audio.frames.FrameSet
         Scaled frames with labels. Early stopping looks at the second.
     n_outs : int
-        Number of classes.
+        Number of classes; 0 for no fine-tuning: then no label is looked at, and `valid_set` is None.
     settings : TrainingSettings
         All choices.
     directory : path, optional
@@ -104,22 +104,25 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     TrainingError
         Sets that do not fit each other, or a checkpoint that cannot be used.
     """
-    _check_sets(train_set, valid_set, n_outs)
+    if n_outs:
+        _check_sets(train_set, valid_set, n_outs)
     dbn = build_dbn(settings, train_set.n_features, n_outs)
     with run_folder(directory) as folder, one_blas_thread:
-        sets = [train_set, valid_set] if pretrain_set is None else [train_set, valid_set, pretrain_set]
+        sets = [each for each in (train_set, valid_set, pretrain_set) if each is not None]
         state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
         if state.history:
             state.require_fit(dbn.get_values(), settings)
             dbn.set_values(state.values)
-        train_set, valid_set, *others = (
-            _stored(frames, folder / f"{name}-inputs.npy", settings)
-            for frames, name in zip(sets, ("training", "validation", "pretraining")))
-        pretrain(dbn, *others or [train_set], settings, state, folder, progress, valid_set)
-        stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
-    dbn.set_values(state.best_values)
+        train_set, *others = (_stored(frames, folder / f"{name}-inputs.npy", settings)
+                              for frames, name in zip(sets, ("training", "validation", "pretraining")))
+        valid_set = others[0] if others else None
+        pretrain(dbn, others[1] if others[1:] else train_set, settings, state, folder, progress, valid_set)
+        stopped = None
+        if n_outs:
+            stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
+            dbn.set_values(state.best_values)
     numbers = state.numbers
-    return TrainingResult(dbn, state.history, numbers["best_epoch"], numbers["best_error"], stopped,
+    return TrainingResult(dbn, state.history, numbers.get("best_epoch"), numbers.get("best_error"), stopped,
                           state.versions)
 
 

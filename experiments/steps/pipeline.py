@@ -104,7 +104,7 @@ class Corpora:
         if self.profile.pretrain_songs in PRETRAIN_SONGS:
             return self.store
         others = [replace(track, name=f"{UNLABELLED}{track.name}")
-                  for track in folder.load_unlabelled(self.profile.pretrain_songs)]
+                  for track in folder.load_unlabelled(self.profile.pretrain_songs).tracks]
         tracks = sorted([*self.corpus.tracks, *others], key=lambda track: track.name)
         corpus = replace(self.corpus, classes=(*self.corpus.classes, others[0].label), tracks=tuple(tracks))
         return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
