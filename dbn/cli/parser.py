@@ -14,6 +14,7 @@ from dbn import __version__
 from dbn.cli.commands import run_classify, run_info, run_plot, run_tag
 from dbn.cli.extract import add_extract_options, run_extract
 from dbn.cli.train import add_train_parser
+from dbn.cli.train_tags import add_train_tags_parser
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.system.interrupts import hear_interrupts
@@ -24,6 +25,7 @@ _FILES = 'audio files (WAV, FLAC, AU, AIFF, OGG, MP3, ...), folders of them, or 
 _EPILOG = """\
 examples:
   dbn train music/ -o model.npz                    a model from music/<class>/<file>
+  dbn train-tags music/ --labels t.csv -o t.npz    a tagger of your own tags
   dbn classify model.npz song.flac albums/         one line a file: name, label, probability
   dbn tag tagger.npz song.flac albums/             one line a file: name, the tags that hold
   dbn extract model.npz albums/ -o features.npz    every layer's activations, frame by frame
@@ -51,9 +53,9 @@ examples:
   dbn tag tagger.npz albums/ --json | jq -r 'select(.values.jazz > 0.5).file'
   ffmpeg -v error -i video.mp4 -f wav - | dbn tag tagger.npz -
 
-TAGGER.npz is what Table 4 leaves (make table4): a network and an SVM a tag. A tag holds where the mean of its SVM's
-decision values over windows of 5 s is positive. Each line holds the file and then, between tabs, each tag that holds
-with that mean, the largest first. With --json each line is an object with "file", "tags" (of those that hold, "tag",
+TAGGER.npz is what dbn train-tags or Table 4 (make table4) leaves: a network and an SVM a tag. A tag holds where the mean
+of its SVM's decision values over windows of 5 s is positive. Each line holds the file and then, between tabs, each tag
+that holds with that mean, the largest first. With --json each line is an object with "file", "tags" (of those that hold, "tag",
 "value" and "accuracy"), "values" (of every tag), "n_windows", "seconds" and "synthetic" (what learnt from synthetic
 clips: "network", "tags"). The accuracy of a tag was measured by cross-validation on clips that were new to its SVM, as
 many of them with the tag as without: 0.5 is chance. "dbn info TAGGER.npz" lists it for every tag."""
@@ -90,6 +92,7 @@ def build_parser():
     parser.add_argument("--version", action="version", version=f"dbn {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     add_train_parser(subparsers)
+    add_train_tags_parser(subparsers)
     _add_classify_parser(subparsers)
     _add_tag_parser(subparsers)
     _add_extract_parser(subparsers)
@@ -114,7 +117,7 @@ def _add_classify_parser(subparsers):
 
 def _add_tag_parser(subparsers):
     parser = _add_parser(subparsers, "tag", run_tag, "tell the tags of recordings", _TAG, "TAGGER",
-                         "a file (.npz) with a network and tags, of Table 4")
+                         "a file (.npz) with a network and tags, of dbn train-tags or Table 4")
     _add_line_options(parser)
     parser.add_argument("--min-accuracy", type=_share, default=0.0, metavar="SHARE",
                         help="leave out tags that were recognised in a smaller share of test clips; chance is 0.5")

@@ -241,8 +241,8 @@ def load_tagger(path):
     with open_archive(path) as archive:
         model = read_model(archive, path)
         if f"{META}.npy" not in archive.namelist():
-            raise ModelFileError(f"{path}: holds a network and no tags; a file with tags is the tagger.npz that "
-                                 "Table 4 leaves (make table4)")
+            raise ModelFileError(f"{path}: holds a network and no tags; dbn train-tags makes a file with "
+                                 "tags, and Table 4 leaves one (make table4)")
         kinds = {"tags": list, "window_seconds": (int, float), "window_hop": (int, float), "about": dict}
         meta = read_json(archive, META, path, FORMAT, VERSION, kinds)
         tags, windows = meta["tags"], read_array(archive, "tag_windows", 2)
