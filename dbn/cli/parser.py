@@ -53,12 +53,12 @@ examples:
   dbn tag tagger.npz albums/ --json | jq -r 'select(.values.jazz > 0.5).file'
   ffmpeg -v error -i video.mp4 -f wav - | dbn tag tagger.npz -
 
-TAGGER.npz is what dbn train-tags or Table 4 (make table4) leaves: a network and an SVM a tag. A tag holds where the mean
-of its SVM's decision values over windows of 5 s is positive. Each line holds the file and then, between tabs, each tag
-that holds with that mean, the largest first. With --json each line is an object with "file", "tags" (of those that hold, "tag",
-"value" and "accuracy"), "values" (of every tag), "n_windows", "seconds" and "synthetic" (what learnt from synthetic
-clips: "network", "tags"). The accuracy of a tag was measured by cross-validation on clips that were new to its SVM, as
-many of them with the tag as without: 0.5 is chance. "dbn info TAGGER.npz" lists it for every tag."""
+TAGGER.npz is what dbn train-tags or Table 4 (make table4) leaves: a network and an SVM a tag. A tag holds where the
+mean of its SVM's decision values over windows of 5 s is positive. Each line holds the file and then, between tabs, each
+tag that holds with that mean, the largest first. With --json each line is an object with "file", "tags" (of those that
+hold, "tag", "value" and "accuracy"), "values" (of every tag), "n_windows", "seconds" and "synthetic" (what learnt from
+synthetic clips: "network", "tags"). The accuracy of a tag was measured by cross-validation on clips that were new to
+its SVM, as many of them with the tag as without: 0.5 is chance. "dbn info TAGGER.npz" lists it for every tag."""
 
 _EXTRACT = """\
 examples:

@@ -244,8 +244,9 @@ class _TrainRun:
         """How many test songs an SVM labels right by the learned features and by MFCCs, as JSON takes it."""
         from dbn.evaluation.stats import mcnemar_exact
         from dbn.evaluation.windows import LEARNED, MFCCS, learned_windows, mfcc_windows, test_answers
-        paths = {track.name: track.path for track in self.corpus.tracks}
-        windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(store, paths, self.jobs)}
+        path_of = {track.name: track.path for track in self.corpus.tracks}
+        windows = {LEARNED: learned_windows(model, store),
+                   MFCCS: mfcc_windows({song.name: path_of[song.name] for song in store.songs}, self.jobs)}
         try:
             answers = test_answers(windows, self._labels(), split, self.jobs)
         except DBNError as error:  # a split of the user's own may leave a class without training songs

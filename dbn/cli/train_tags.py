@@ -135,11 +135,10 @@ def _trained(args, clips, skipped, key, work):
     if model is None:
         model = _pretrained(store, args, work / f"dbn-{key[:12]}", key)
     used = [number for number, clip in enumerate(clips.clips) if clip.id not in store.skipped_names]
-    names = [clips.clips[number].id for number in used]
+    paths = {clips.clips[number].id: clips.clips[number].path for number in used}
     matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
-    windows = {LEARNED: learned_windows(model, store),
-               MFCCS: mfcc_windows(store, {track.name: track.path for track in tracks}, args.jobs)}
-    features = {name: [of_song[song] for song in names] for name, of_song in windows.items()}
+    windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(paths, args.jobs)}
+    features = {name: [of_song[song] for song in paths] for name, of_song in windows.items()}
     results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
                                    min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
     learned, mfccs = results[LEARNED], results[MFCCS]

@@ -6,6 +6,7 @@ import numpy as np
 
 from dbn.audio.pooling import frame_rate
 from dbn.audio.reading import load_audio
+from dbn.audio.spectra import HOP_LENGTH, SAMPLE_RATE
 from dbn.evaluation.svm import select, vote
 from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
@@ -46,15 +47,13 @@ def learned_windows(model, store, window=WINDOW, hop=HOP):
     return windows
 
 
-def mfcc_windows(store, paths, jobs=1, window=WINDOW, hop=HOP):
-    """Mean and variance over windows of 20 MFCCs of 40 bands.
+def mfcc_windows(paths, jobs=1, window=WINDOW, hop=HOP):
+    """Mean and variance over windows of 20 MFCCs of 40 bands, of the paper's frames: 1,024 samples at 22,050 Hz.
 
     Parameters
     ----------
-    store : dbn.audio.frames.FrameStore
-        Whose songs they are of, and whose rate, frames and hop they have.
     paths : dict of str to path
-        The file of each of the store's songs.
+        The file of each song.
     jobs : int
         Worker processes.
     window, hop : float
@@ -68,18 +67,14 @@ def mfcc_windows(store, paths, jobs=1, window=WINDOW, hop=HOP):
     Raises
     ------
     AudioError
-        A file that can no longer be read.
+        A file that can no longer be read, or is shorter than a frame.
     """
-    settings = {name: store.settings[name] for name in ("sample_rate", "frame_length", "hop_length")}
-    calls = [(paths[song.name], settings, window, hop) for song in store.songs]
-    windows = progress_bar("MFCCs", in_parallel(_mfcc_windows, calls, jobs), total=len(calls), unit=" songs")
-    return dict(zip([song.name for song in store.songs], windows))
+    windows = in_parallel(_mfcc_windows, [(path, window, hop) for path in paths.values()], jobs)
+    return dict(zip(paths, progress_bar("MFCCs", windows, total=len(paths), unit=" songs")))
 
 
-def _mfcc_windows(path, settings, window, hop):
-    rate = settings["sample_rate"]
-    rows = mfcc(load_audio(path, rate, settings["frame_length"]), **settings, f_max=min(rate / 2, 11025.0))
-    return aggregate(rows, rate / settings["hop_length"], window, hop)
+def _mfcc_windows(path, window, hop):
+    return aggregate(mfcc(load_audio(path)), SAMPLE_RATE / HOP_LENGTH, window, hop)
 
 
 def test_answers(windows, labels, split, jobs=1):

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from dbn.cli.options import add_options, given_options
 from dbn.cli.parser import main
 from dbn.evaluation.stats import wilson_interval
 from dbn.trained.model import load_model
+from dbn.training.recipes import RECIPES, RECOMMENDED
 from dbn.training.settings import TrainingSettings
 from small_network import replace_compiled
 
@@ -124,7 +126,8 @@ def test_a_model_that_tells_high_from_low(folder, tmp_path, capsys):
     assert train(folder, path, "--hidden-layers-sizes", "20", "--finetune-epochs", "40", "--split", "0.4,0.2,0.4") == 0
     assert names_in(tmp_path) == ["model.npz"]
     out, err = capsys.readouterr()
-    assert err.splitlines() == ["frames", "pre-training layer 1", "fine-tuning"]  # what a log gets for its bars
+    assert err.splitlines() == ["frames", "pre-training layer 1", "fine-tuning", "windows", "MFCCs", "SVM grid",
+                                "SVM grid"]  # what a log gets for its bars
     model = load_model(path)
     assert model.classes == ("high", "low")
     assert model.about["synthetic"] is False
@@ -134,6 +137,10 @@ def test_a_model_that_tells_high_from_low(folder, tmp_path, capsys):
         assert model.classes[probabilities.argmax()] == file.parent.name
     low, high = wilson_interval(4, 4)
     assert f"test songs right: 1.000 (4 of 4; 95 % interval {low:.3f} to {high:.3f})" in out
+    windows = model.about["test"]["windows"]
+    assert windows["All Layers"] == 4 and windows["p"] == 1
+    assert (f"on windows of 5 s: its features 1.000 (4 of 4), MFCCs {windows['MFCCs'] / 4:.3f} ({windows['MFCCs']} of "
+            "4); p of McNemar's test 1") in out
     assert f"validation error: {model.about['best_error']:.3f} of frames" in out
     assert "high       2      1      2\n" in out
     assert str(path) in out
@@ -281,7 +288,7 @@ def test_a_table_of_labels_and_parts_is_followed(quick, folder, tmp_path):
     with open(table, "w", newline="") as file:
         csv.writer(file).writerows([("file", "label", "part"),
                                     *((name, f"is {name[0]}", part) for name, part in zip(files, parts))])
-    assert train(folder, tmp_path / "m.npz", "--labels", str(table)) == 0
+    assert train(folder, tmp_path / "m.npz", "--labels", str(table), "--recipe", "paper") == 0
     model = load_model(tmp_path / "m.npz")
     assert model.about["songs"] == {"is h": [2, 1, 1], "is l": [2, 1, 1]}
     expected = np.concatenate([dft_magnitudes(load_audio(folder / name))
@@ -306,3 +313,87 @@ def test_bad_files_are_named_and_the_others_used(quick, folder, tmp_path, capsys
     assert train(root, tmp_path / "m.npz") == 1  # and so it is when asked again
     again = capsys.readouterr()
     assert again.out == out and again.err == err[err.index("skipped"):]
+
+
+@pytest.mark.parametrize("name", [*RECIPES, "recommended"])
+def test_a_recipe_and_what_options_change_of_it(quick, folder, tmp_path, name):
+    recipe = RECIPES[RECOMMENDED if name == "recommended" else name]
+    assert train(folder, tmp_path / "m.npz", "--recipe", name, "--weight-decay", "0.01") == 0
+    model = load_model(tmp_path / "m.npz")
+    assert model.scaling.kind == recipe.scaling
+    given = {"hidden_layers_sizes": (6, 5), "pretrain_epochs": 2, "finetune_epochs": 6, "finetune_lr": 0.5,
+             "patience": 100000, "weight_decay": 0.01}
+    expected = asdict(TrainingSettings(**recipe.changes | given)) | {"hidden_layers_sizes": [6, 5]}
+    assert model.about["settings"] == expected
+    assert model.about["recipe"] == {"name": RECOMMENDED if name == "recommended" else name, "about": recipe.about,
+                                     "tried": {}}
+    assert train(folder, tmp_path / "other.npz", "--recipe", name, "--scaling", "max") == 0
+    assert load_model(tmp_path / "other.npz").scaling.kind == "max"
+
+
+def test_the_best_recipe_by_the_validation_songs(quick, folder, tmp_path, capsys, monkeypatch):
+    """Whatever the SVM says of test songs; of equals, by the frames' errors."""
+    accuracies = dict(zip(RECIPES, (0.5, 1.0, 1.0)))
+    calls = iter(accuracies.values())
+    monkeypatch.setattr("dbn.evaluation.windows.chosen_svm", lambda windows, labels, split, jobs: (None, next(calls)))
+    monkeypatch.setattr("dbn.evaluation.windows.test_answers", lambda windows, *_: {
+        kind: np.array([kind == "MFCCs"] * 2) for kind in windows})
+    assert train(folder, tmp_path / "m.npz", "--recipe", "auto") == 0
+    model = load_model(tmp_path / "m.npz")
+    tried = model.about["recipe"]["tried"]
+    assert {name: numbers["valid_accuracy"] for name, numbers in tried.items()} == accuracies
+    out, err = capsys.readouterr()
+    assert "  log: 1.000 of validation songs" in out and "recipe paper: 0.500 of validation songs" in err
+    assert "; 2 more, about 0 min" in err and "MFCCs label more of these songs right" in out
+    errors = {}
+    for name in RECIPES:
+        assert train(folder, tmp_path / f"{name}.npz", "--recipe", name) == 0
+        errors[name] = load_model(tmp_path / f"{name}.npz").about["best_error"]
+    best = min(("log", "momentum"), key=lambda name: errors[name])
+    assert model.about["recipe"]["name"] == best and model.about["best_error"] == errors[best]
+    for value, other in zip(parameters(model), parameters(load_model(tmp_path / f"{best}.npz")), strict=True):
+        np.testing.assert_array_equal(value, other)
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--recipe", "secret"], "choose one of recommended, auto, paper"),
+    (["--unsupervised", "--recipe", "auto"], "--unsupervised looks at no label"),
+    (["--unsupervised", "--labels", "x.csv"], "--unsupervised looks at no label")])
+def test_recipes_that_cannot_be(quick, folder, tmp_path, capsys, options, message):
+    assert train(folder, tmp_path / "m.npz", *options) == 2
+    assert message in capsys.readouterr().err and names_in(tmp_path) == []
+
+
+def test_training_without_labels(quick, folder, tmp_path, capsys):
+    """The same network, whatever the folders are called; it gives features and no classes."""
+    root = tmp_path / "music"
+    (root / "deep" / "er").mkdir(parents=True)
+    for number, file in enumerate(sorted(folder.glob("*/*.wav"))):
+        (root / ("deep/er" if number % 2 else "deep") / f"{number}.wav").symlink_to(file)
+    (root / "deep" / "bad.wav").write_bytes(b"RIFF")
+    assert train(root, tmp_path / "m.npz", "--unsupervised") == 1
+    out, err = capsys.readouterr()
+    assert "songs: 10, without labels" in out and "layer 2: 2 epochs of pre-training, cost " in out
+    assert "bad.wav: cannot be decoded" in err and "1 skipped, 10 used" in err
+    model = load_model(tmp_path / "m.npz")
+    assert model.classes == () and {record["stage"] for record in model.history} == {"pretrain"}
+    assert [len(bias) for bias in model.biases] == [6, 5, 0]
+    song = str(folder / "low" / "0.wav")
+    assert main(["extract", str(tmp_path / "m.npz"), song, "-o", str(tmp_path / "f.npz")]) == 0
+    assert main(["classify", str(tmp_path / "m.npz"), song]) == 2
+    assert "trained without labels" in capsys.readouterr().err
+    written = (tmp_path / "m.npz").read_bytes()
+    assert train(root, tmp_path / "m.npz", "--unsupervised") == 1  # it is there
+    assert capsys.readouterr().out == out and (tmp_path / "m.npz").read_bytes() == written
+
+
+def test_a_split_without_training_songs_of_a_class(quick, folder, tmp_path, capsys):
+    """Such features cannot be compared; the network is made."""
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*.wav"))
+    parts = ["valid", "test", "excluded", "excluded", "excluded", "train", "train", "train", "valid", "test"]
+    table = tmp_path / "labels.csv"
+    with open(table, "w", newline="") as file:
+        csv.writer(file).writerows([("file", "label", "part"),
+                                    *((name, name.split("/")[0], part) for name, part in zip(files, parts))])
+    assert train(folder, tmp_path / "m.npz", "--labels", str(table)) == 0
+    assert "not compared with MFCCs: " in capsys.readouterr().out
