@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 import warnings
+from contextlib import suppress
 from copy import copy
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -87,7 +89,9 @@ class FrameStore:
         file's size and time of last change (neither its place nor its bytes: to hash a corpus takes longer than to read
         a store), the classes, the files that the corpus skipped, the options and the format. The folder appears under
         its name when it is complete; what a killed build has left behind is removed by the next one in the same cache
-        folder, in which one process builds at a time. A damaged store is announced and built again.
+        folder, in which one process builds at a time. A damaged store is announced and built again; one of the same
+        tracks, classes and options whose files were others then is removed when the new one is there. A copy of the
+        corpus that keeps the times of change needs no new store.
 
         Parameters
         ----------
@@ -135,7 +139,9 @@ class FrameStore:
                     with atomic_path(folder / "index.json") as temporary:
                         temporary.write_text(json.dumps({"format": FORMAT, "key": key, "versions": versions(), **index},
                                                         indent=1))
-        return cls.open(final)
+                store = cls.open(final)
+                _remove_outdated(store, corpus.name)
+                return store
 
     @classmethod
     def open(cls, path):
@@ -210,6 +216,21 @@ def store_key(corpus, tracks, settings):
     parts = [FORMAT, corpus.name, corpus.classes, corpus.skipped, settings,
              [(track.name, track.label, file_stamp(track.path)) for track in tracks]]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _remove_outdated(store, name):
+    """Remove the stores of the same tracks, classes and settings beside this one, which older files made."""
+    def identity(store):
+        return store.settings, store.classes, {song.name for song in store.songs} | store.skipped_names
+
+    labels = {song.name: song.label for song in store.songs}
+    for folder in store.path.parent.glob(f"{name}-*"):
+        if re.fullmatch("[0-9a-f]{16}", folder.name[len(name) + 1:]) and folder != store.path:
+            with suppress(DatasetError):  # somebody else's, or of another format
+                other = FrameStore.open(folder)
+                if identity(other) == identity(store) and all(
+                        labels.get(song.name, song.label) == song.label for song in other.songs):
+                    shutil.rmtree(folder)
 
 
 def _extract(corpus, tracks, target, settings, jobs, progress):

@@ -1,4 +1,4 @@
-"""``dbn classify``, ``tag``, ``info`` and ``plot``: what is done with a trained model (§4.1, §5.2)."""
+"""``dbn classify``, ``tag``, ``info``, ``export`` and ``plot``: what is done with a trained model (§4.1, §5.2)."""
 import json
 import os
 import sys
@@ -80,6 +80,17 @@ def run_info(options):
     if has_tags(path):
         summary |= tagger_summary(load_tagger(path))
     print(json.dumps(summary) if options.json else "\n".join(as_lines(summary)))
+    return 0
+
+
+def run_export(options):
+    """``dbn export``: the network as ONNX, and a description beside it."""
+    from dbn.trained.export import export_onnx
+    model, output = open_model(options.model), Path(options.output)
+    for path in (output, output.with_suffix(".json")):
+        check_output(path, options, [])
+    beside = export_onnx(model, output, Path(options.model).stem)
+    print(f"{printable(str(output))}\n{printable(str(beside))}")
     return 0
 
 

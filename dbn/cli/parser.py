@@ -11,7 +11,7 @@ import sys
 import warnings
 
 from dbn import __version__
-from dbn.cli.commands import run_classify, run_info, run_plot, run_tag
+from dbn.cli.commands import run_classify, run_export, run_info, run_plot, run_tag
 from dbn.cli.extract import add_extract_options, run_extract
 from dbn.cli.train import add_train_parser
 from dbn.cli.train_tags import add_train_tags_parser
@@ -30,6 +30,7 @@ examples:
   dbn tag tagger.npz song.flac albums/             one line a file: name, the tags that hold
   dbn extract model.npz albums/ -o features.npz    every layer's activations, frame by frame
   dbn info model.npz                               what the model is
+  dbn export model.npz -o model.onnx               the model for programs that read ONNX
   dbn plot model.npz song.flac                     activations over time, as song.png
 
 "dbn COMMAND --help" tells more. Exit status: 0, or 1 if some files could not be used (they are named on
@@ -78,6 +79,13 @@ examples:
   dbn info model.npz
   dbn info model.npz --json | jq .classes"""
 
+_EXPORT = """\
+examples:
+  dbn export model.npz -o model.onnx
+
+The graph takes "frames", magnitudes of DFT frames float32 [n, bins], and gives "layer1", "layer2", ... and, where there
+are classes, "probabilities". The package onnx must be installed: pip install "dbn[onnx]"."""
+
 _PLOT = """\
 examples:
   dbn plot model.npz song.flac
@@ -97,6 +105,7 @@ def build_parser():
     _add_tag_parser(subparsers)
     _add_extract_parser(subparsers)
     _add_info_parser(subparsers)
+    _add_export_parser(subparsers)
     _add_plot_parser(subparsers)
     return parser
 
@@ -139,6 +148,12 @@ def _add_extract_parser(subparsers):
 def _add_info_parser(subparsers):
     parser = _add_parser(subparsers, "info", run_info, "show a model's layers, classes, frames, training, tags", _INFO)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _add_export_parser(subparsers):
+    parser = _add_parser(subparsers, "export", run_export, "write a model as ONNX, for other programs", _EXPORT)
+    parser.add_argument("-o", "--output", metavar="OUT.onnx", required=True,
+                        help="the file to write; OUT.json beside it describes it")
 
 
 def _add_plot_parser(subparsers):

@@ -2,6 +2,7 @@
 import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -175,6 +176,28 @@ def test_the_key_changes_with_all_that_the_frames_depend_on(corpus, cache):
     os.utime(corpus.tracks[2].path, ns=(status.st_atime_ns, status.st_mtime_ns + 10 ** 9))
     keys.append(key(corpus))
     assert len(set(keys)) == len(keys)
+
+
+def test_a_store_of_older_files_goes_when_the_new_one_is_there(corpus, cache):
+    """A copy of the corpus that keeps the times finds its store; stores of other tracks, labels or options stay."""
+    relabelled = tuple(Track(track.name, track.path, "rock") for track in corpus.tracks)
+    others = [FrameStore.build(corpus, cache, hop_length=511),
+              FrameStore.build(Corpus("folder", corpus.classes, relabelled), cache),
+              FrameStore.build(Corpus("folder", corpus.classes, corpus.tracks[1:], corpus.skipped), cache)]
+    old = FrameStore.build(corpus, cache)
+    elsewhere = cache.parent / "elsewhere"
+    shutil.copytree(corpus.tracks[0].path.parent, elsewhere)
+    copied = Corpus("folder", corpus.classes, tuple(
+        Track(track.name, elsewhere / track.path.name, track.label) for track in corpus.tracks), corpus.skipped)
+    assert FrameStore.build(copied, cache).key == old.key
+    spoil(corpus, 1)
+    new = FrameStore.build(corpus, cache)
+    assert {path.name for path in cache.iterdir()} == {".lock", new.path.name, *(other.path.name for other in others)}
+    write_corpus(corpus.tracks[0].path.parent)  # the spoilt one is good again
+    newest = FrameStore.build(corpus, cache)
+    assert {path.name for path in cache.iterdir()} == {".lock", newest.path.name,
+                                                       *(other.path.name for other in others)}
+    assert not newest.skipped_names and newest.key != new.key
 
 
 @pytest.mark.parametrize("options, named", [

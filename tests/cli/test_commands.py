@@ -181,7 +181,7 @@ def test_a_terminal_shows_progress(folder, here):
     assert b"classify: " in shown and b"/6 s of audio" in shown
 
 
-COMMANDS = ("train", "train-tags", "classify", "tag", "extract", "info", "plot")
+COMMANDS = ("train", "train-tags", "classify", "tag", "extract", "info", "export", "plot")
 
 
 @pytest.mark.parametrize("command", COMMANDS[2:])
