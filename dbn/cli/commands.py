@@ -18,6 +18,7 @@ from dbn.features.aggregate import WindowStatistics
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import atomic_path, disk_errors
 from dbn.system.standard_streams import is_standard_stream
+from dbn.trained.forward import require_finite
 from dbn.trained.model import model_path
 from dbn.trained.tagger import has_tags, load_tagger
 
@@ -40,14 +41,14 @@ def run_classify(options):
         return total / n_frames, n_frames, _seconds(model, n_frames)
 
     with open_inputs(options.files) as (inputs, problems):
-        _check_output(options.output, options, inputs)
+        check_output(options.output, options, inputs)
         with _text_output(options.output) as file:
             writer = LabelWriter(file, model.classes, options.json, [source.name for source in inputs])
 
             def classify(source, progress):
                 writer.write(source.name, *probabilities(source, progress))
 
-            return _for_each(inputs, problems, classify, "classify")
+            return for_each(inputs, problems, classify, "classify")
 
 
 def run_tag(options):
@@ -66,14 +67,14 @@ def run_tag(options):
         return total / n_windows, n_windows, _seconds(tagger.model, statistics.n_rows)
 
     with open_inputs(options.files) as (inputs, problems):
-        _check_output(options.output, options, inputs)
+        check_output(options.output, options, inputs)
         with _text_output(options.output) as file:
             writer = TagWriter(file, tagger, options.json, [source.name for source in inputs], options.min_accuracy)
 
             def tag(source, progress):
                 writer.write(source.name, *decision_values(source, progress))
 
-            return _for_each(inputs, problems, tag, "tag")
+            return for_each(inputs, problems, tag, "tag")
 
 
 def run_extract(options):
@@ -102,8 +103,8 @@ def run_extract(options):
         output.end()
 
     with open_inputs(options.files) as (inputs, problems), feature_file(options.output, columns) as output:
-        _check_output(options.output, options, inputs)
-        status = _for_each(inputs, problems, extract, "extract")
+        check_output(options.output, options, inputs)
+        status = for_each(inputs, problems, extract, "extract")
         if not output.names:
             print(f"dbn: {printable(options.output)}: not written, there are no features", file=sys.stderr)
             return status
@@ -146,14 +147,14 @@ def run_plot(options):
             save_plot(output, means, model, seconds, printable(source.name))
 
     with open_inputs([options.file]) as (inputs, problems):
-        _check_output(output, options, inputs)
-        status = _for_each(inputs, problems, plot, "plot")
+        check_output(output, options, inputs)
+        status = for_each(inputs, problems, plot, "plot")
     if status == 0:
         print(printable(output))
     return status
 
 
-def _for_each(inputs, problems, work, description):
+def for_each(inputs, problems, work, description):
     """Call `work(source, progress)` for each recording; the exit status: 0, or 1 if some could not be used."""
     # the products are too small for several threads: a second one doubles the processor's work and saves no time
     with Progress(inputs, description) as progress, one_blas_thread:
@@ -175,9 +176,7 @@ def _outputs(model, source, progress, compute):
     for frames in stream_magnitudes(source.path, **model.frame_settings):
         with np.errstate(over="ignore", invalid="ignore"):
             rows = compute(frames)
-        if not np.isfinite(rows).all():
-            raise AudioError(source.name, "its samples are too large: they overflow in the network; scale them to "
-                                          "between -1 and 1")
+        require_finite(rows, source.name)
         yield rows
         progress.advance(len(rows) / frame_rate(model.frame_settings))
 
@@ -225,7 +224,7 @@ def _chosen_layers(text, n_layers):
     return layers
 
 
-def _check_output(path, options, inputs):
+def check_output(path, options, inputs):
     """Refuse to write over the model, a recording, a folder, a device or what standard output is connected to."""
     if path is None or not os.path.exists(path):
         return
