@@ -6,6 +6,8 @@
 #   make notebooks
 # The questions that the paper leaves open, each by trainings of its own, then the report again:
 #   make questions
+# A page to see and hear what the network makes of the test songs, in any browser:
+#   make explore
 # Speed and memory of every part, against their targets, in half an hour; PyTorch is compared where installed:
 #   make bench
 #
@@ -47,7 +49,7 @@ TIME_demo   := 10 to 30 minutes on two cores
 TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),longer \
                than the synthetic corpus: the search says how long)
 
-.PHONY: help setup reproduce announce questions notebooks test lint constraints model splits bench clean \
+.PHONY: help setup reproduce announce explore questions notebooks test lint constraints model splits bench clean \
         $(EXPERIMENTS) $(QUESTIONS)
 
 help:
@@ -89,7 +91,7 @@ announce:
 	@echo "results go to $(or $(OUT),$$($(PYTHON) experiments/steps/results_folder.py $(DATASET) $(PROFILE) $(if \
 	  $(ROOT),"$(ROOT)"))), at the end report.html; it takes $(TIME)"
 
-$(EXPERIMENTS): setup
+explore $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
 
 questions: $(QUESTIONS) report

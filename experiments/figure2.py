@@ -11,11 +11,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.lines import Line2D
 from scipy.spatial.distance import cdist
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
 
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
+from dbn.explorer.plane import embed, frames_a_song
 from dbn.system.workers import in_parallel
 from experiments.steps import pictures
 from experiments.steps.features import FeatureSets, mfcc_rows, mfcc_versions
@@ -112,8 +111,7 @@ def draw_frames(run):
     by_name = {song.name: song for song in run.corpora.store.songs}
     songs = [by_name[name] for name in run.split.test if name in by_name]
     rng = np.random.default_rng([run.seed, 3])
-    quotas = np.full(len(songs), run.profile.figure2_frames // len(songs))
-    quotas[rng.permutation(len(songs))[:run.profile.figure2_frames % len(songs)]] += 1
+    quotas = frames_a_song(run.profile.figure2_frames, len(songs), rng)
     chosen = [np.sort(rng.permutation(np.arange(song.start, song.stop))[:quota]) for song, quota in zip(songs, quotas)]
     numbers = np.repeat(np.arange(len(songs)), [len(rows) for rows in chosen])
     drawn = Drawn(np.concatenate(chosen), np.array([song.label for song in songs])[numbers], numbers)
@@ -171,15 +169,6 @@ def make_panel(name, x, drawn, perplexity, n_neighbours, seed):
         row[f"neighbour_share_{where}"] = neighbour_share(coordinates, drawn.labels, n_neighbours)
         row[f"other_songs_share_{where}"] = neighbour_share(coordinates, drawn.labels, n_neighbours, drawn.songs)
     return Panel(name, points, row)
-
-
-def embed(x, perplexity, seed):
-    """Two-dimensional t-SNE, begun at the first two principal components; float32 [n, d] -> float32 [n, 2].
-
-    One thread, so that the same seed gives the same picture whatever the number of cores.
-    """
-    with threadpool_limits(limits=1):
-        return TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(x)
 
 
 def neighbour_share(x, labels, n_neighbours, songs=None):

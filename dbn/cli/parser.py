@@ -12,6 +12,7 @@ import warnings
 
 from dbn import __version__
 from dbn.cli.commands import run_classify, run_export, run_info, run_plot, run_tag
+from dbn.cli.explore import N_FRAMES, N_SONGS, run_explore
 from dbn.cli.extract import add_extract_options, run_extract
 from dbn.cli.train import add_train_parser
 from dbn.cli.train_tags import add_train_tags_parser
@@ -32,6 +33,7 @@ examples:
   dbn info model.npz                               what the model is
   dbn export model.npz -o model.onnx               the model for programs that read ONNX
   dbn plot model.npz song.flac                     activations over time, as song.png
+  dbn explore model.npz albums/ -o albums.html     a page to see and hear what the features make of music
 
 "dbn COMMAND --help" tells more. Exit status: 0, or 1 if some files could not be used (they are named on
 standard error), 2 for a wrong command line or model."""
@@ -91,6 +93,17 @@ examples:
   dbn plot model.npz song.flac
   dbn plot model.npz song.flac -o song.pdf"""
 
+_EXPLORE = """\
+examples:
+  dbn explore model.npz genres/ -o genres.html
+  dbn explore model.npz genres/ -o genres.html --embed --frames 500
+  dbn explore synthetic-demo albums/ song.flac -o page.html
+
+The page is one file and needs no network. It links to the recordings, from where it lies; --embed takes the sound that
+it plays into it, 3.5 kB a second. A recording's genre is the folder next below the one that was given, as genres/jazz/;
+where there is none, the page shows the network's answer and says so. Of each recording the first ten minutes are used.
+The same seed gives the same page."""
+
 
 def build_parser():
     """The parser of all commands: an :class:`argparse.ArgumentParser`."""
@@ -107,6 +120,7 @@ def build_parser():
     _add_info_parser(subparsers)
     _add_export_parser(subparsers)
     _add_plot_parser(subparsers)
+    _add_explore_parser(subparsers)
     return parser
 
 
@@ -162,6 +176,20 @@ def _add_plot_parser(subparsers):
     parser.add_argument("file", metavar="FILE", help='an audio file, or "-" for standard input')
     parser.add_argument("-o", "--output", metavar="OUT",
                         help="the picture to write: .png, .pdf or .svg; default: the recording's name with .png, here")
+
+
+def _add_explore_parser(subparsers):
+    parser = _add_parser(subparsers, "explore", run_explore,
+                         "make a page to explore: frames in the plane of their features, songs with their activations",
+                         _EXPLORE)
+    parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES.partition(", or")[0])
+    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the page to write: .html")
+    parser.add_argument("--embed", action="store_true", help="take the sound into the page, as MP3")
+    parser.add_argument("--frames", type=int, default=N_FRAMES, metavar="N",
+                        help=f"points, as many of each recording; default: {N_FRAMES:,}")
+    parser.add_argument("--songs", type=int, default=N_SONGS, metavar="N",
+                        help=f"recordings in the player; default: {N_SONGS}")
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn; default: 0")
 
 
 def _share(text):

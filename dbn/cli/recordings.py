@@ -10,6 +10,7 @@ from dbn.cli.output import Progress
 from dbn.errors import AudioError, DBNError
 from dbn.system.blas import one_blas_thread
 from dbn.system.standard_streams import is_standard_stream
+from dbn.trained.forward import require_finite
 
 
 def for_each(inputs, problems, work, description):
@@ -34,9 +35,7 @@ def outputs(model, path, compute, progress=None):
     for frames in stream_magnitudes(path, **model.frame_settings):
         with np.errstate(over="ignore", invalid="ignore"):
             rows = compute(frames)
-        if not np.isfinite(rows).all():
-            raise AudioError(path, "its samples are too large: they overflow in the network; scale them to between -1 "
-                                   "and 1")
+        require_finite(rows, path)
         yield rows
         if progress is not None:
             progress.advance(len(rows) / frame_rate(model.frame_settings))

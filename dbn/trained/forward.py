@@ -6,6 +6,8 @@ frames takes no memory beside what is returned.
 """
 import numpy as np
 
+from dbn.errors import AudioError
+
 ROWS = 256  # of a block: half a megabyte of the paper's inputs in single precision
 
 
@@ -94,6 +96,13 @@ def class_probabilities(x, layers, output, scaling=None, activation="sigmoid"):
     for rows in _blocks(x):
         function(probabilities[rows])
     return probabilities
+
+
+def require_finite(rows, name):
+    """Raise an :class:`AudioError` on the recording `name` where the network made infinite or no numbers of it."""
+    if not np.isfinite(rows).all():
+        raise AudioError(name, "its samples are too large: they overflow in the network; scale them to between -1 and "
+                               "1")
 
 
 def sigmoid(x):
