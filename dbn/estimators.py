@@ -76,7 +76,7 @@ class _DBNEstimator(BaseEstimator):
     @property
     def _takes_magnitudes(self):
         """Whether the scaling would cut negative numbers to 0."""
-        return self.scaling in ("max", "log") or str(self.scaling).startswith("log-")
+        return self.scaling == "max" or Scaling(self.scaling).takes_log
 
     def _checked_settings(self):
         """The training settings but for their seed, once every parameter is known to be right."""

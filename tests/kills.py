@@ -21,7 +21,7 @@ import soundfile
 
 REPOSITORY = Path(__file__).parents[1]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
-TRAINING = ["--hidden-layers-sizes", "20,20", "--pretrain-epochs", "2", "--finetune-epochs", "20"]
+TRAINING = ["--recipe", "paper", "--hidden-layers-sizes", "20,20", "--pretrain-epochs", "2", "--finetune-epochs", "20"]
 SMOKE = ["--profile", "smoke", "--out", "out"]
 COMMANDS = {
     "dbn train": ["-m", "dbn", "train", "music", "-o", "out/model.npz", "--jobs", "2", *TRAINING],

@@ -1,17 +1,21 @@
 """What the inputs are scaled by before the network sees them; the paper does not say (§4.1).
 
 Binary visible units need values in [0, 1], Gaussian ones of unit variance need zero mean and unit variance. Every kind
-is ``y = (f(x) - offset) * gain`` for each bin, with f the identity or log(1 + x):
+is ``y = (f(x) - offset) * gain`` for each bin, with f the identity or a logarithm:
 
-=============== ============================ ======================= ============= ===========
-kind            offset                       gain                    f             clipped to
-=============== ============================ ======================= ============= ===========
-``max``         0                            1 / largest value       identity      [0, 1]
-``minmax``      smallest of the bin          1 / range of the bin    identity      [0, 1]
-``standardize`` mean of the bin              1 / std of the bin      identity      not clipped
-``log``         0                            1 / largest value       log(1 + x)    [0, 1]
-``none``        0                            1                       identity      not clipped
-=============== ============================ ======================= ============= ===========
+=================== =================== ========================== ================ ===========
+kind                offset              gain                       f                clipped to
+=================== =================== ========================== ================ ===========
+``max``             0                   1 / largest value          identity         [0, 1]
+``minmax``          smallest of the bin 1 / range of the bin       identity         [0, 1]
+``standardize``     mean of the bin     1 / std of the bin         identity         not clipped
+``log``             0                   1 / largest value          log(1 + x)       [0, 1]
+``log-standardize`` mean of the bin     1 / std of the bin, or     log(1 + 100 x)   not clipped
+                                        5 / largest std if less
+``none``            0                   1                          identity         not clipped
+=================== =================== ========================== ================ ===========
+
+``log-standardize`` does not blow up what little there is in empty bins, of a low rate or a low-passed MP3.
 
 The paper asks whether principal components would do as well (§5.3). ``pca-50`` stands for the projections on the first
 50 of them, divided by one number, so that their variances are 1 on average; ``whitened-pca-50`` for projections of
@@ -27,11 +31,15 @@ import numpy as np
 from dbn.audio.pca import Covariance
 from dbn.errors import DBNError
 
-KINDS = ("max", "minmax", "standardize", "log", "none")
+KINDS = ("max", "minmax", "standardize", "log", "log-standardize", "none")
 _PCA = re.compile(r"(log-)?(whitened-)?pca-([1-9][0-9]{0,4})")
 
 # Below this a range or a deviation counts as zero: such a bin is constant and keeps its unit (gain 1).
 _SMALLEST_SPREAD = 1e-30
+
+_COMPRESSION = 100.0  # c of log(1 + c x) in log-standardize: x is 0.01 to 100 in most frames of music
+_LARGEST = float(np.finfo(np.float32).max) / 2
+_SMALLEST_SHARE = 0.2  # of the largest deviation that log-standardize divides by
 
 _CACHE_ROWS = 256  # rows which stay in the processor's cache while all steps are applied to them
 
@@ -41,12 +49,14 @@ class Scaling:
 
     Parameters
     ----------
-    kind : {"max", "minmax", "standardize", "log", "none"} or str
+    kind : {"max", "minmax", "standardize", "log", "log-standardize", "none"} or str
         The latter for principal components: ``[log-][whitened-]pca-<number>``.
 
     Attributes
     ----------
     kind : str
+    takes_log : bool
+        Whether f is log(1 + c x), with the number ``compression`` for c.
     offset : ndarray of float32 [shape=(n_features,)], or None before :meth:`fit`
     components : ndarray of float32 [shape=(n_features, n_outputs)] or None
         Orthonormal columns that frames less the offset are projected on; None but for principal components.
@@ -59,7 +69,8 @@ class Scaling:
             raise DBNError(f"scaling {kind!r} is unknown; choose one of {', '.join(KINDS)}, or principal components: "
                            "pca-50, whitened-pca-50, log-pca-50, log-whitened-pca-50, of any number")
         self.kind = kind
-        self._takes_log = kind == "log" or bool(pca and pca[1])
+        self.takes_log = kind in ("log", "log-standardize") or bool(pca and pca[1])
+        self.compression = _COMPRESSION if kind == "log-standardize" else 1.0
         self._whitens = bool(pca and pca[2])
         self.n_components = int(pca[3]) if pca else None
         self.offset = self.gain = self.components = None
@@ -93,7 +104,8 @@ class Scaling:
         """
         statistics = _Statistics() if self.n_components is None else Covariance()
         for block in blocks:
-            statistics.add(np.log1p(np.maximum(block, 0)) if self.n_components and self._takes_log else block)
+            is_of_logs = self.takes_log and self.kind != "log"  # whose largest value is that of the largest magnitude
+            statistics.add(self._logarithm(block) if is_of_logs else block)
         if not statistics.n:
             raise DBNError(f"scaling {self.kind!r} cannot be fitted: there are no frames")
         if self.n_components is None:
@@ -112,8 +124,10 @@ class Scaling:
         zeros = np.zeros(len(statistics.mean))
         if self.kind == "minmax":
             return statistics.lowest, statistics.highest - statistics.lowest
-        if self.kind == "standardize":
-            return statistics.mean, np.sqrt(statistics.squares / statistics.n)
+        if self.kind in ("standardize", "log-standardize"):
+            deviation = np.sqrt(statistics.squares / statistics.n)
+            least = _SMALLEST_SHARE * deviation.max() if self.kind == "log-standardize" else 0
+            return statistics.mean, np.maximum(deviation, least)
         if self.kind == "none":
             return zeros, zeros + 1
         largest = max(0, statistics.highest.max())
@@ -170,7 +184,7 @@ class Scaling:
         if self.components is not None:
             x = x @ self.components.T
         x += self.offset
-        return np.expm1(x) if self._takes_log else x
+        return np.expm1(x) / self.compression if self.takes_log else x
 
     def _check_width(self, x, of):
         if of is None:
@@ -180,17 +194,25 @@ class Scaling:
 
     def _transform_rows(self, x, out):
         if self.components is not None:
-            deviations = (np.log1p(np.maximum(x, 0)) if self._takes_log else x) - self.offset
+            deviations = (self._logarithm(x) if self.takes_log else x) - self.offset
             np.matmul(deviations, self.components, out=out)
             out *= self.gain
             return
-        if self._takes_log:
-            np.maximum(x, 0, out=out)
-            x = np.log1p(out, out=out)
+        if self.takes_log:
+            x = self._logarithm(x, out)
         np.subtract(x, self.offset, out=out)
         np.multiply(out, self.gain, out=out)
         if self.kind in ("max", "minmax", "log"):
             np.clip(out, 0, 1, out=out)
+
+    def _logarithm(self, x, out=None):
+        """log(1 + c x) of what is not negative, finite wherever `x` is; a new array, or `out`."""
+        if self.compression == 1:
+            out = np.maximum(x, 0, out=out)
+        else:
+            out = np.clip(x, 0, _LARGEST / self.compression, out=out)
+            out *= out.dtype.type(self.compression)
+        return np.log1p(out, out=out)
 
     def to_arrays(self):
         """The scaling as a dictionary of plain arrays, for a model file.

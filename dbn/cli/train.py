@@ -22,7 +22,7 @@ from dbn.errors import DatasetError, DBNError, ModelFileError
 from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
-from dbn.training.recipes import AUTO, RECIPES, RECOMMENDED, recipes_of
+from dbn.training.recipes import AUTO, RECIPES, RECOMMENDED, UNSUPERVISED, recipes_of
 from dbn.training.settings import TrainingSettings
 
 EPILOG = """Exit status: 0, or 1 if some files could not be used (they are named, the model is made of the others), 2 if
@@ -46,7 +46,7 @@ def add_train_parser(subparsers):
     parser.add_argument("--recipe", metavar="NAME", default="recommended",
                         help="what is scaled by and trained with where no option says otherwise: "
                              f"{_recipe_texts()}; or {AUTO}, the best of these on the validation songs. Default: "
-                             f"recommended, which is {RECOMMENDED}")
+                             f"recommended, which is {RECOMMENDED}, or {UNSUPERVISED} without labels")
     parser.add_argument("--unsupervised", action="store_true",
                         help="pre-train on all files of FOLDER, at any depth, and look at no label")
     parser.add_argument("--scaling", metavar="KIND", default=None,
@@ -106,8 +106,10 @@ class _TrainRun:
         args.model = link_target(args.model)  # the link stays one, and the frames lie where there is room for a model
         self.path, self.work = args.model, _work_folder(args.model)
         given = given_options(args, TrainingSettings)
+        if args.unsupervised and (args.labels is not None or args.recipe == AUTO):
+            raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
         self.recipes = {name: (args.scaling or recipe.scaling, recipe.settings(given), recipe.about)
-                        for name, recipe in recipes_of(args.recipe).items()}
+                        for name, recipe in recipes_of(args.recipe, not args.unsupervised).items()}
         # a kind that is not known is said before anything is read, as is a network that would not fit into memory
         for scaling, settings, _ in self.recipes.values():
             settings.require_size(Scaling(scaling).n_components or FRAME_LENGTH // 2 + 1)
@@ -120,8 +122,6 @@ class _TrainRun:
         if not self.path.parent.is_dir():
             raise ModelFileError(f"{self.path}: there is no folder {self.path.parent}; make it first")
         if args.unsupervised:
-            if args.labels is not None or args.recipe == AUTO:
-                raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
             self.corpus, self.parts = folder.load_unlabelled(args.folder), None
         elif args.labels is None:
             self.corpus, self.parts = folder.load(args.folder), None

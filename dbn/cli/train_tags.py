@@ -24,7 +24,7 @@ from dbn.system.files import disk_errors, file_stamp, link_target, require_plain
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import model_path
 from dbn.trained.tagger import TagMeasure, Tagger, load_tagger, save_tagger, shared_windows
-from dbn.training.recipes import RECIPES, RECOMMENDED
+from dbn.training.recipes import RECIPES, UNSUPERVISED
 
 C, GAMMA = (1.0, 10.0), (0.1, 0.3, 1.0)  # what every SVM chooses from; gamma over the number of features
 
@@ -172,11 +172,11 @@ def _grid(windows):
 def _pretrained(store, args, directory, key):
     """A network that has seen the recordings and no tag."""
     from dbn.training.fit import fit_model
-    recipe = RECIPES[RECOMMENDED]
+    recipe = RECIPES[UNSUPERVISED]
     settings = recipe.settings({"seed": args.seed})
     split = Split(tuple(song.name for song in store.songs), (), ())
     about = {"dataset": "folder", "synthetic": False, "key": key,
-             "recipe": {"name": RECOMMENDED, "about": recipe.about, "tried": {}}}
+             "recipe": {"name": UNSUPERVISED, "about": recipe.about, "tried": {}}}
     with ended_by_interrupt(f"\ndbn train-tags: stopped; the same command goes on from {directory.parent}"):
         return fit_model(store, split, recipe.scaling, settings, directory, key, about)
 

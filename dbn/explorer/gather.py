@@ -12,6 +12,7 @@ from dbn.audio.scaling import Scaling
 from dbn.audio.spectra import SAMPLE_RATE, dft_magnitudes, frame_count
 from dbn.audio.streaming import BLOCK_FRAMES, stream_signal
 from dbn.datasets.folder import printable
+from dbn.errors import DBNError
 from dbn.explorer.plane import frames_a_song
 from dbn.explorer.sound import Sound, embedded, linked, parts_around
 from dbn.features.aggregate import WindowStatistics
@@ -190,11 +191,19 @@ class Gatherer:
         self._n_playing += playing
 
     def exploration(self):
-        """What was kept: an :class:`Exploration`, its frames in an order that hides no genre behind another."""
+        """What was kept: an :class:`Exploration`, its frames in an order that hides no genre behind another.
+
+        Raises
+        ------
+        DBNError
+            No recording could be used.
+        """
         order = sorted(self._songs)
+        if not order:
+            raise DBNError("no recording could be used, so there is nothing to show")
         numbers = np.repeat(np.arange(len(order)), [len(self._drawn[number][0]) for number in order])
         shuffled = np.random.default_rng([self.seed, _ORDER_DRAW]).permutation(len(numbers))
-        columns = zip(*(self._drawn[number] for number in order)) if order else ([], [], [])
+        columns = zip(*(self._drawn[number] for number in order))
         times, frames, mfccs = (np.concatenate(column)[shuffled] for column in columns)
         return Exploration([self._songs[number] for number in order], numbers[shuffled], times, frames, mfccs)
 

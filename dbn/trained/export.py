@@ -85,9 +85,9 @@ def _scaled(graph, scaling):
     """
     from onnx import TensorProto
     kind, x = scaling.kind, "frames"
-    takes_log = kind == "log" or kind.startswith("log-")
-    if takes_log:
+    if scaling.takes_log:
         x = graph.add("Cast", graph.add("Relu", x), to=TensorProto.DOUBLE)
+        x = graph.add("Mul", x, graph.constant("compression", np.float64(scaling.compression)))
         x = graph.add("Log", graph.add("Add", x, graph.constant("one", np.float64(1))))
         x = graph.add("Cast", x, to=TensorProto.FLOAT)
     x = graph.add("Sub", x, graph.constant("offset", scaling.offset))

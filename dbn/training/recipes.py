@@ -4,7 +4,7 @@
 """
 from dataclasses import dataclass, field
 
-from dbn.errors import DBNError
+from dbn.errors import DBNError, TrainingError
 from dbn.training.settings import TrainingSettings
 
 
@@ -17,21 +17,33 @@ class Recipe:
     changes: dict = field(default_factory=dict)
 
     def settings(self, given):
-        """The :class:`~dbn.training.settings.TrainingSettings`; what is in the dict `given` wins."""
-        return TrainingSettings(**self.changes | given)
+        """The :class:`~dbn.training.settings.TrainingSettings`; what is in the dict `given` wins.
+
+        Raises
+        ------
+        TrainingError
+            What is given does not fit the recipe, or is no such setting.
+        """
+        try:
+            return TrainingSettings(**self.changes | given)
+        except TrainingError as error:
+            if not self.changes:
+                raise
+            raise TrainingError(f"{error}; or give another --recipe, such as {UNSUPERVISED}") from None
 
 
 RECIPES = {
     "paper": Recipe("minmax", "each bin scaled to [0, 1], as a network of binary units needs"),
-    "log": Recipe("log", "logarithms of all bins on one scale, so that the noise in empty bins stays small"),
-    "momentum": Recipe("minmax", "each bin scaled to [0, 1], momentum 0.9",
-                       {"momentum": 0.9, "pretrain_lr": 0.0001, "finetune_lr": 0.01}),
+    "log": Recipe("log", "logarithms of all bins on one scale, binary units, pre-trained"),
+    "rectified": Recipe("log-standardize", "logarithms, standardised, rectified units, no pre-training",
+                        {"visible": "gaussian", "activation": "relu", "pretrain_epochs": 0, "finetune_lr": 0.02}),
 }
-RECOMMENDED = "log"
+RECOMMENDED = "rectified"
+UNSUPERVISED = "log"  # where there are no labels: rectified units cannot be pre-trained
 AUTO = "auto"  # the best of all on the validation songs
 
 
-def recipes_of(name):
+def recipes_of(name, has_labels=True):
     """The recipes to try: a dict of one, or of all where `name` is ``"auto"``.
 
     Raises
@@ -42,7 +54,7 @@ def recipes_of(name):
     if name == AUTO:
         return RECIPES
     if name == "recommended":
-        name = RECOMMENDED
+        name = RECOMMENDED if has_labels else UNSUPERVISED
     if name not in RECIPES:
         raise DBNError(f"--recipe is {name!r}: choose one of recommended, {AUTO}, {', '.join(RECIPES)}")
     return {name: RECIPES[name]}

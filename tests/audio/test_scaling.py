@@ -28,6 +28,9 @@ def by_scikit_learn(kind, x):
         return StandardScaler().fit_transform(x)
     if kind == "none":
         return x
+    if kind == "log-standardize":
+        logs = StandardScaler().fit(np.log1p(100 * x))
+        return (np.log1p(100 * x) - logs.mean_) / np.maximum(np.sqrt(logs.var_), 0.2 * np.sqrt(logs.var_.max()))
     column = (np.log1p(x) if kind == "log" else x).reshape(-1, 1)
     return MaxAbsScaler().fit_transform(column).reshape(x.shape)
 
@@ -66,6 +69,15 @@ def test_neither_size_nor_order_of_blocks_matters(kind, n_blocks, frames):
     other = Scaling(kind).fit(blocks[i] for i in order)
     np.testing.assert_allclose(other.offset, reference.offset, rtol=1e-6)
     np.testing.assert_allclose(other.gain, reference.gain, rtol=1e-6)
+
+
+def test_what_little_is_in_empty_bins_stays_little(frames):
+    """Noise a million times below the music: min-max brings it to full scale, log-standardize does not."""
+    rng = np.random.default_rng(0)
+    music = np.hstack([frames[:, 5:], 1e-6 * rng.exponential(size=(len(frames), 2))]).astype("f4")
+    assert fitted("minmax", music).transform(music)[:, 4:].max() == 1
+    assert np.abs(fitted("log-standardize", music).transform(music)[:, 4:]).max() < 0.01
+    np.testing.assert_allclose(fitted("log-standardize", music).transform(music)[:, :4].std(axis=0).max(), 1, rtol=1e-4)
 
 
 def test_a_small_variance_beside_a_large_mean_is_not_lost():

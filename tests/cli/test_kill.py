@@ -16,8 +16,8 @@ from dbn.cli.parser import main
 
 N_RUNS, KILLS_A_RUN = 4, 5
 # the shortest run with two stages: one layer, a checkpoint after every epoch
-OPTIONS = ["--hidden-layers-sizes", "5", "--pretrain-epochs", "2", "--finetune-epochs", "4", "--finetune-lr", "0.5",
-           "--patience", "100000", "--jobs", "1"]
+OPTIONS = ["--recipe", "paper", "--hidden-layers-sizes", "5", "--pretrain-epochs", "2", "--finetune-epochs", "4",
+           "--finetune-lr", "0.5", "--patience", "100000", "--jobs", "1"]
 
 
 def start(music, path, *options):

@@ -22,7 +22,7 @@ from dbn.training.settings import TrainingSettings
 from small_network import replace_compiled
 
 TINY = ["--hidden-layers-sizes", "6,5", "--pretrain-epochs", "2", "--finetune-epochs", "6", "--finetune-lr", "0.5",
-        "--patience", "100000", "--jobs", "1"]
+        "--patience", "100000", "--jobs", "1", "--recipe", "log"]
 
 # a run that sends itself a signal: at the n-th song, after the n-th epoch, before or after the model gets its name,
 # or half a second after a layer has gone to the compiler
@@ -318,16 +318,17 @@ def test_bad_files_are_named_and_the_others_used(quick, folder, tmp_path, capsys
 @pytest.mark.parametrize("name", [*RECIPES, "recommended"])
 def test_a_recipe_and_what_options_change_of_it(quick, folder, tmp_path, name):
     recipe = RECIPES[RECOMMENDED if name == "recommended" else name]
-    assert train(folder, tmp_path / "m.npz", "--recipe", name, "--weight-decay", "0.01") == 0
+    options = ["--recipe", name, "--pretrain-epochs", "0", "--weight-decay", "0.01"]
+    assert train(folder, tmp_path / "m.npz", *options) == 0
     model = load_model(tmp_path / "m.npz")
     assert model.scaling.kind == recipe.scaling
-    given = {"hidden_layers_sizes": (6, 5), "pretrain_epochs": 2, "finetune_epochs": 6, "finetune_lr": 0.5,
+    given = {"hidden_layers_sizes": (6, 5), "pretrain_epochs": 0, "finetune_epochs": 6, "finetune_lr": 0.5,
              "patience": 100000, "weight_decay": 0.01}
     expected = asdict(TrainingSettings(**recipe.changes | given)) | {"hidden_layers_sizes": [6, 5]}
     assert model.about["settings"] == expected
     assert model.about["recipe"] == {"name": RECOMMENDED if name == "recommended" else name, "about": recipe.about,
                                      "tried": {}}
-    assert train(folder, tmp_path / "other.npz", "--recipe", name, "--scaling", "max") == 0
+    assert train(folder, tmp_path / "other.npz", *options, "--scaling", "max") == 0
     assert load_model(tmp_path / "other.npz").scaling.kind == "max"
 
 
@@ -338,7 +339,8 @@ def test_the_best_recipe_by_the_validation_songs(quick, folder, tmp_path, capsys
     monkeypatch.setattr("dbn.evaluation.windows.chosen_svm", lambda windows, labels, split, jobs: (None, next(calls)))
     monkeypatch.setattr("dbn.evaluation.windows.test_answers", lambda windows, *_: {
         kind: np.array([kind == "MFCCs"] * 2) for kind in windows})
-    assert train(folder, tmp_path / "m.npz", "--recipe", "auto") == 0
+    no_pretraining = "--pretrain-epochs", "0"
+    assert train(folder, tmp_path / "m.npz", "--recipe", "auto", *no_pretraining) == 0
     model = load_model(tmp_path / "m.npz")
     tried = model.about["recipe"]["tried"]
     assert {name: numbers["valid_accuracy"] for name, numbers in tried.items()} == accuracies
@@ -347,15 +349,16 @@ def test_the_best_recipe_by_the_validation_songs(quick, folder, tmp_path, capsys
     assert "; 2 more, about 0 min" in err and "MFCCs label more of these songs right" in out
     errors = {}
     for name in RECIPES:
-        assert train(folder, tmp_path / f"{name}.npz", "--recipe", name) == 0
+        assert train(folder, tmp_path / f"{name}.npz", "--recipe", name, *no_pretraining) == 0
         errors[name] = load_model(tmp_path / f"{name}.npz").about["best_error"]
-    best = min(("log", "momentum"), key=lambda name: errors[name])
+    best = min(("log", "rectified"), key=lambda name: errors[name])
     assert model.about["recipe"]["name"] == best and model.about["best_error"] == errors[best]
     for value, other in zip(parameters(model), parameters(load_model(tmp_path / f"{best}.npz")), strict=True):
         np.testing.assert_array_equal(value, other)
 
 
 @pytest.mark.parametrize("options, message", [
+    (["--recipe", "rectified"], "or activation sigmoid; or give another --recipe, such as log"),
     (["--recipe", "secret"], "choose one of recommended, auto, paper"),
     (["--unsupervised", "--recipe", "auto"], "--unsupervised looks at no label"),
     (["--unsupervised", "--labels", "x.csv"], "--unsupervised looks at no label")])

@@ -69,7 +69,7 @@ def test_a_network_of_other_music(music, tmp_path, capsys):
     labels = tmp_path / "labels.csv"
     labels.write_text("file,label\n" + "".join(f"{number}.wav,{'ab'[number % 2]}\n" for number in range(24)))
     assert main(["train", str(music), "--labels", str(labels), "-o", str(tmp_path / "model.npz"), "--finetune-epochs",
-                 "2", "--pretrain-epochs", "1", "--jobs", "1"]) == 0
+                 "2", "--jobs", "1"]) == 0
     assert train_tags(music, tmp_path / "tagger.npz", "--model", tmp_path / "model.npz") == 0
     model, tagger = load_model(tmp_path / "model.npz"), load_tagger(tmp_path / "tagger.npz")
     for ours, its in zip(tagger.model.weights, model.weights, strict=True):
