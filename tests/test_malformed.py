@@ -21,7 +21,8 @@ from dbn.trained.model import load_model
 from small_network import replace_compiled
 
 RATE = 22050
-TINY = ["--recipe", "paper", "--hidden-layers-sizes", "4", "--pretrain-epochs", "1", "--finetune-epochs", "1", "--jobs", "1"]
+TINY = ["--recipe", "paper", "--hidden-layers-sizes", "4", "--pretrain-epochs", "1", "--finetune-epochs", "1",
+        "--jobs", "1"]
 
 
 @pytest.fixture(autouse=True)

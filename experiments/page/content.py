@@ -98,6 +98,7 @@ QUESTIONS = tuple(
         ("minibatch", "minibatches: larger ones?", "§5.3"),
         ("pretraining", "pre-training: does it help, and do unlabelled songs?", "§3, §6"),
         ("later", "later ideas: what would they have brought?", "after the paper"),
+        ("recipes", "recipes: which should a folder of one's own get?", "after the paper"),
         ("transfer", "transfer: do features and settings carry over to other music?", "§5.3, §6")))
 
 DATASETS = {"synthetic": "the embedded synthetic corpus: ten genres rendered from seeds, no music",
@@ -115,7 +116,7 @@ COLUMNS = {"n_test": "decisions", "n_songs": "songs", "against": "compared with"
            "p_holm": "Holm", "network_accuracy": "the network alone", "network_ci95": "its 95 % interval",
            "network_minus": "its difference", "network_minus_ci95": "its 95 % interval", "network_p": "its p",
            "network_p_holm": "its Holm",
-           "network_p_resampled_t": "its resampled t", "valid_error": "validation frame error",
+           "network_p_resampled_t": "its resampled t", "valid_error": "validation frame error", "valid_accuracy": "validation songs",
            "gap": "free-energy gap of the first layer, nats",
            "epoch_seconds": "seconds an epoch", "best_seconds": "seconds until the best epoch",
            "training_bytes": "bytes of the training frames", "peak_bytes": "most bytes in memory",

@@ -12,6 +12,7 @@ from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
 from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
+from dbn.training.recipes import RECIPES, recipes_of
 from dbn.training.settings import TrainingSettings
 from experiments.profiles import BOUNDS, PRETRAIN_SONGS, PROFILES, Profile
 from experiments.steps.results_folder import results_folder
@@ -70,6 +71,8 @@ def parse(description, argv=None, own_options=None):
     parser.add_argument("--from-sweep", action="store_true",
                         help="the network has the settings that won the search (sweep.json in --out), trained for as "
                              "many epochs as the profile says")
+    parser.add_argument("--recipe", choices=["profile", "recommended", *RECIPES], default="profile",
+                        help="of dbn/training/recipes.py, instead of the profile's scaling and training")
     for name, arguments in (own_options or {}).items():
         parser.add_argument(name, **arguments)
     add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
@@ -101,6 +104,11 @@ def _with_profile(options):
                if field.name not in _NO_OPTIONS and field.name in given}
     options.profile_name = options.profile
     profile = PROFILES[options.profile_name]
+    if options.recipe != "profile":
+        if options.from_sweep:
+            raise DBNError("--from-sweep and --recipe both say what the network is: give one")
+        [recipe] = recipes_of(options.recipe).values()
+        changes, training = {"scaling": recipe.scaling} | changes, recipe.changes | training
     if options.split:
         changes["split"] = options.split
     options.profile = replace(profile, **changes, training=replace(profile.training, **training))

@@ -28,7 +28,7 @@ NETWORK = "network"
 MARGIN = 0.05  # of song accuracy: a smaller loss may be a price for time
 N_NAMED = 4  # rows that an answer names one by one
 _ANSWER = {"correct": {ALL_LAYERS: [bool], NETWORK: Either((None, [bool]))}, "parts": PARTS,
-           "valid_error": Either((None, SHARE)),
+           "valid_error": Either((None, SHARE)), "valid_accuracy": SHARE,
            "costs": {"epoch_seconds": Either((None, SECONDS)), "best_seconds": Either((None, SECONDS)),
                      "training_bytes": Either((None, COUNT)), "peak_bytes": Either((None, COUNT))}}
 MEASURES = {ALL_LAYERS: "", NETWORK: "network_"}  # what the keys of a row begin with
@@ -144,8 +144,8 @@ def _answer(run, variant, examples_of, grid, jobs):
     Returns
     -------
     dict
-        ``correct`` (by measure a list of bool, None of a network for other classes), ``valid_error``, ``costs`` and
-        ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
+        ``correct`` (by measure a list of bool, None of a network for other classes), ``valid_error`` of the network's
+        frames, ``valid_accuracy``, the SVM's share of right validation songs, ``costs`` and ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
     """
     gaps = [] if variant.has_mfccs else [record["free_energy_gap"] for record in run.model.history
                                          if record.get("layer") == 1]
@@ -164,7 +164,7 @@ def _kept_answer(run, variant, examples_of, grid, jobs):
         return answer
     features = FeatureSets(run, mfccs)
     examples = examples_of(run, features)
-    name, svm, _ = choose(features.choices[RIVAL] if mfccs else [ALL_LAYERS], examples, grid, jobs)
+    name, svm, log = choose(features.choices[RIVAL] if mfccs else [ALL_LAYERS], examples, grid, jobs)
     classes = run.corpora.corpus.classes
     songs = progress_bar(f"{variant.name}, seed {run.seed}, test songs", examples.test_songs, unit=" songs")
     of_svm = [str(vote(svm.predict(examples.of_song(song)[name]))) == classes[song.label] for song in songs]
@@ -173,6 +173,7 @@ def _kept_answer(run, variant, examples_of, grid, jobs):
         of_network = (run.test_predictions["true"] == run.test_predictions["predicted"]).tolist()
     answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network},
               "valid_error": None if mfccs else run.model.about["best_error"],
+              "valid_accuracy": max(point["song_accuracy"] for point in log),
               "costs": dict.fromkeys(costs(run.model)) if mfccs else costs(run.model),
               "parts": [*run.parts, *features.parts, (f"SVMs, seed {run.seed}", versions())]}
     with atomic_path(path) as temporary:
@@ -236,7 +237,7 @@ def _row(variant, answers, judge, is_tested=True):
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))
     entries["against"] = None if against == first else against
-    for name in ("valid_error", "gap"):
+    for name in ("valid_error", "valid_accuracy", "gap"):
         entries[name] = _mean(answer[name] for answer in answers[row])
     for name in answers[row][0]["costs"]:
         entries[name] = _mean(answer["costs"][name] for answer in answers[row])
@@ -293,12 +294,13 @@ def _difference_text(row, of):
 def _markdown(result):
     has_others = any(row["against"] for row in result["rows"])
     header = ["", *(["compared with"] if has_others else []), "All Layers", "difference", "Holm", "network",
-              "difference", "Holm", "frame error", "gap, nats", "s an epoch", "s to the best", "frames, MB",
+              "difference", "Holm", "valid. songs", "frame error", "gap, nats", "s an epoch", "s to the best", "frames, MB",
               "peak, MB"]
     rows = [[row["name"], *([row["against"] or ""] if has_others else []), interval_text(row),
              _difference_text(row, ""), p_text(row["p_holm"]),
              _number(row["network_accuracy"], digits=".3f"), _difference_text(row, "network_"),
-             p_text(row["network_p_holm"]), _number(row["valid_error"], digits=".3f"),
+             p_text(row["network_p_holm"]), _number(row["valid_accuracy"], digits=".3f"),
+             _number(row["valid_error"], digits=".3f"),
              _number(row["gap"], digits="+.2f"),
              *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
              *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
@@ -306,8 +308,8 @@ def _markdown(result):
              "p is McNemar's exact test")
     base = "the first row, or the one that is named" if has_others else "the first row"
     return (f"{heading(result, result['question'])} A difference is that from {base}; {tests}, "
-            "corrected by Holm for the number of rows that are tested. The frame error is that of the validation "
-            "songs; the gap is that of free energies after the first layer's pre-training, validation less training "
+            "corrected by Holm for the number of rows that are tested. Validation songs are those of All "
+            "Layers; the frame error is the network's on their frames; the gap is that of free energies after the first layer's pre-training, validation less training "
             "frames. Seconds and bytes are of one training.\n\n"
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
 

@@ -19,7 +19,9 @@ def test_it_is_small_says_synthetic_and_is_packaged():
     assert path.stat().st_size < 500_000
     config = configparser.ConfigParser()
     config.read(Path(__file__).parents[2] / "setup.cfg")
-    assert path in Path(__file__).parents[2].glob(f"dbn/{config['options.package_data']['dbn']}")
+    patterns = config["options.package_data"]["dbn"].split(", ")
+    packaged = {found for pattern in patterns for found in Path(__file__).parents[2].glob(f"dbn/{pattern}")}
+    assert path in packaged and SHIPPED.parent / "explorer" / "page" / "page.html" in packaged
 
 
 def test_it_labels_new_clips_of_its_corpus(tmp_path):

@@ -26,7 +26,7 @@ from tests.search_records import record
 REPOSITORY = Path(__file__).parents[3]
 
 COSTS = ("epoch_seconds", "best_seconds", "training_bytes", "peak_bytes")
-NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later")
+NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later", "recipes")
 
 
 def arguments(out, *more):
@@ -119,7 +119,7 @@ def test_a_row_may_be_compared_with_another_than_the_first():
     songs = {f"song {i}": "" for i in range(60)}
     judge = Judge([SplitSongs(seed, tuple(songs)[seed * 20:][:20], 30) for seed in (0, 1, 2)], songs)
     answers = {name: [{"correct": {measure: (rng.random(20) < share).tolist() for measure in MEASURES},
-                       "valid_error": 0.5, "gap": None, "costs": {}} for _ in range(3)]
+                       "valid_error": 0.5, "valid_accuracy": 0.5, "gap": None, "costs": {}} for _ in range(3)]
                for name, share in (("first", 0.9), ("base", 0.5), ("other", 0.6))}
     row = question._row(Variant("other", against="base"), answers, judge)
     mean = {name: np.mean([answer["correct"]["network"] for answer in answers[name]]) for name in answers}
@@ -183,7 +183,8 @@ def test_each_split_chooses_among_rows_by_its_own_validation_songs(smoke_run, mo
     def answer(run, variant, *_):
         n_songs = run.n_songs()["test"]
         return {"correct": {measure: [right[variant.name][run.seed]] * n_songs for measure in MEASURES}, "gap": None,
-                "valid_error": errors[variant.name][run.seed], "parts": [], "costs": dict.fromkeys(COSTS, 1.0)}
+                "valid_error": errors[variant.name][run.seed], "valid_accuracy": 0.5, "parts": [],
+                "costs": dict.fromkeys(COSTS, 1.0)}
 
     monkeypatch.setattr(question, "_answer", answer)
     options = parse("", arguments(smoke_run, "--question-rows", "9", "--repeats", "2"))
