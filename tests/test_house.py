@@ -24,7 +24,7 @@ def in_fresh_python(code, **options):
 
 def test_every_name_of_a_face_is_there():
     rooms = ["dbn", *(f"dbn.{path.parent.name}" for path in sorted(Path(dbn.__file__).parent.glob("*/__init__.py")))]
-    assert len(rooms) == 10
+    assert len(rooms) == 11
     for room in map(importlib.import_module, rooms):
         for name in getattr(room, "__all__", ()):
             assert getattr(room, name) is not None
@@ -115,8 +115,8 @@ def test_everything_works_where_there_is_no_fcntl(smoke_run, tmp_path):
                               capture_output=True, text=True)
 
     music = smoke_run / "corpus" / "genres"
-    done = run("dbn", "train", music, "-o", "model.npz", "--jobs", "2", "--hidden-layers-sizes", "5",
-               "--pretrain-epochs", "1", "--finetune-epochs", "1", "--keep")
+    done = run("dbn", "train", music, "-o", "model.npz", "--jobs", "2", "--recipe", "paper",
+               "--hidden-layers-sizes", "5", "--pretrain-epochs", "1", "--finetune-epochs", "1", "--keep")
     assert done.returncode == 0 and (tmp_path / "model.npz").exists(), done.stderr
     done = run("dbn", "extract", "model.npz", music / "jazz", "-o", "features.npz")
     assert done.returncode == 0 and (tmp_path / "features.npz").exists(), done.stderr

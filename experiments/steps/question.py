@@ -145,7 +145,8 @@ def _answer(run, variant, examples_of, grid, jobs):
     -------
     dict
         ``correct`` (by measure a list of bool, None of a network for other classes), ``valid_error`` of the network's
-        frames, ``valid_accuracy``, the SVM's share of right validation songs, ``costs`` and ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
+        frames, ``valid_accuracy``, the SVM's share of right validation songs, ``costs`` and
+        ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
     """
     gaps = [] if variant.has_mfccs else [record["free_energy_gap"] for record in run.model.history
                                          if record.get("layer") == 1]
@@ -294,8 +295,8 @@ def _difference_text(row, of):
 def _markdown(result):
     has_others = any(row["against"] for row in result["rows"])
     header = ["", *(["compared with"] if has_others else []), "All Layers", "difference", "Holm", "network",
-              "difference", "Holm", "valid. songs", "frame error", "gap, nats", "s an epoch", "s to the best", "frames, MB",
-              "peak, MB"]
+              "difference", "Holm", "valid. songs", "frame error", "gap, nats", "s an epoch", "s to the best",
+              "frames, MB", "peak, MB"]
     rows = [[row["name"], *([row["against"] or ""] if has_others else []), interval_text(row),
              _difference_text(row, ""), p_text(row["p_holm"]),
              _number(row["network_accuracy"], digits=".3f"), _difference_text(row, "network_"),
@@ -308,9 +309,9 @@ def _markdown(result):
              "p is McNemar's exact test")
     base = "the first row, or the one that is named" if has_others else "the first row"
     return (f"{heading(result, result['question'])} A difference is that from {base}; {tests}, "
-            "corrected by Holm for the number of rows that are tested. Validation songs are those of All "
-            "Layers; the frame error is the network's on their frames; the gap is that of free energies after the first layer's pre-training, validation less training "
-            "frames. Seconds and bytes are of one training.\n\n"
+            "corrected by Holm for the number of rows that are tested. Of validation songs All Layers have "
+            "that share right, of their frames the network has that error; the gap is that of free energies after the "
+            "first layer's pre-training, validation less training frames. Seconds and bytes are of one training.\n\n"
             f"{markdown_table(header, rows)}\n\n" + "\n\n".join(result["answers"]))
 
 

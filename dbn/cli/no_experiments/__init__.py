@@ -10,7 +10,7 @@ from pkgutil import extend_path
 __path__ = extend_path(__path__, __name__)
 
 SCRIPTS = {f"{__name__}.{name}" for name in (
-    "sweep", "table1", "table2", "table3", "table4", "figure1", "figure2", "figure3", "report", "bench",
+    "sweep", "table1", "table2", "table3", "table4", "figure1", "figure2", "figure3", "explore", "report", "bench",
     "whole_paper", "questions")}
 
 

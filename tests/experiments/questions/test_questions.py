@@ -98,7 +98,7 @@ def test_variants_are_different_systems_that_can_be(smoke_run, name):
     options = parse("", arguments(smoke_run), getattr(script, "OWN_OPTIONS", None))
     variants = script.VARIANTS(options) if callable(script.VARIANTS) else script.VARIANTS
     names = {variant.name for variant in variants}
-    assert len(names) == len(variants) >= 9
+    assert len(names) == len(variants) >= (3 if name == "recipes" else 9)
     assert all({*variant.among, *filter(None, [variant.against])} <= names | {""} for variant in variants)
     trained = [variant for variant in variants if not variant.among and not variant.has_mfccs]
     profiles = [variant.of(options).profile for variant in trained]

@@ -1,6 +1,6 @@
 """Options of the scripts beyond reason: each is named before anything is made."""
 import os
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import joblib
 import pytest
@@ -9,6 +9,7 @@ from dbn.audio.extraction import checked_settings, extract_frames
 from dbn.cli.options import check_bounds, checked_jobs
 from dbn.datasets import synthetic
 from dbn.errors import DBNError
+from dbn.training.recipes import RECIPES, RECOMMENDED
 from experiments.profiles import BOUNDS, PROFILES, Profile
 from experiments.steps.options import parse
 
@@ -55,3 +56,18 @@ def test_a_corpus_that_the_disk_has_no_room_for(tmp_path):
     with pytest.raises(DBNError, match="GB are free"):
         synthetic.generate_tagged(tmp_path / "corpus", n_clips=10**6, seconds=600)
     assert not os.listdir(tmp_path)
+
+
+def test_a_recipe_instead_of_the_profiles_settings(tmp_path):
+    """What is given as an option of its own wins."""
+    arguments = ["--out", str(tmp_path)]
+    assert parse("", arguments).profile == PROFILES["demo"]
+    profile = parse("", [*arguments, "--recipe", "recommended"]).profile
+    recipe = RECIPES[RECOMMENDED]
+    assert profile.scaling == recipe.scaling
+    assert profile.training == replace(PROFILES["demo"].training, **recipe.changes)
+    changed = parse("", [*arguments, "--recipe", "recommended", "--scaling", "standardize", "--finetune-lr", "0.3"])
+    assert (changed.profile.scaling, changed.profile.training.finetune_lr) == ("standardize", 0.3)
+    assert changed.profile.training.activation == recipe.changes["activation"]
+    with pytest.raises(DBNError, match="--from-sweep and --recipe"):
+        parse("", [*arguments, "--recipe", "paper", "--from-sweep"])
