@@ -10,12 +10,13 @@ import os
 import sys
 from dataclasses import astuple, dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from dbn.audio.pooling import frame_rate
-from dbn.cli.feature_file import INDEX, Features, is_part, write_folder, writer_of
+from dbn.cli.feature_file import INDEX, Features, part_length, write_folder, writer_of
 from dbn.cli.inputs import open_inputs, open_model
 from dbn.cli.options import checked_jobs, require_jobs
 from dbn.cli.recordings import check_output, for_each, outputs, windows_of
@@ -23,13 +24,14 @@ from dbn.cli.work_folder import WorkFolder
 from dbn.datasets.folder import printable
 from dbn.errors import AudioError, DBNError
 from dbn.features.aggregate import WindowStatistics
-from dbn.system.files import atomic_path, disk_errors, file_stamp, npy_header, sole_writer
+from dbn.system.files import disk_errors, file_stamp, npy_header, sole_writer
 from dbn.system.workers import in_parallel
 from dbn.trained.model import model_path
 
 FORMAT = 1  # raised whenever the same recording and options would give other rows
 
 _LONGEST = 86_400  # seconds, as long as a recording may be
+_SECONDS_A_TASK, _FILES_A_TASK = 300, 64  # of a worker, which it is given and says to be done at once
 _SECONDS_A_PROCESS = 1200  # of audio: it takes as long to start a process
 
 
@@ -207,7 +209,7 @@ def _keys(choice, inputs):
 def _extract(model, choice, inputs, problems, parts, jobs):
     """Make the parts that are not there, with a progress bar; the exit status: 0, or 1 if some could not be made."""
     width = len(choice.columns(model))
-    missing = {part: source for source, part in zip(inputs, parts) if not is_part(part, width)}
+    missing = {part: source for source, part in zip(inputs, parts) if part_length(part, width) is None}
     waiting, reasons = iter(parts), None
 
     def extract(source, progress):
@@ -230,14 +232,19 @@ def _reasons(model, choice, missing, jobs, progress):
     jobs = min(checked_jobs(jobs), most) if most > 1 else 1  # to count the cores takes a quarter of a second
     if jobs == 1:
         return (_part_of(model, choice, source.path, part, progress) for part, source in missing.items())
-    stamp = file_stamp(choice.model)
-    return in_parallel(_write_part, [(choice, stamp, source.path.absolute(), part.absolute())
-                                     for part, source in missing.items()], jobs)
+    stamp, tasks, seconds = file_stamp(choice.model), [[]], 0
+    for part, source in missing.items():
+        if seconds > _SECONDS_A_TASK or len(tasks[-1]) == _FILES_A_TASK:
+            tasks.append([])
+            seconds = 0
+        tasks[-1].append((source.path.absolute(), part.absolute()))
+        seconds += progress.length(source)
+    return chain.from_iterable(in_parallel(_write_parts, [(choice, stamp, task) for task in tasks], jobs))
 
 
-def _write_part(choice, stamp, path, part):
-    """Runs in a worker: :func:`_part_of` by the model of this process."""
-    return _part_of(_model(choice.model, stamp), choice, path, part)
+def _write_parts(choice, stamp, files):
+    """Runs in a worker: :func:`_part_of` of each pair of recording and part, by the model of this process."""
+    return [_part_of(_model(choice.model, stamp), choice, *each) for each in files]
 
 
 @lru_cache(maxsize=1)
@@ -248,16 +255,21 @@ def _model(path, stamp):
 def _part_of(model, choice, path, part, progress=None):
     """Write a recording's part; why there is none, or None."""
     width, n_rows = len(choice.columns(model)), 0
+    unfinished = part.with_name(f".{part.stem}-{os.getpid()}")
     try:
-        with disk_errors(part), atomic_path(part) as temporary, open(temporary, "wb") as file:
+        with disk_errors(part), open(unfinished, "wb") as file:
             file.write(npy_header(0, width))
             for rows in choice.rows(model, path, progress):
                 file.write(np.ascontiguousarray(rows, dtype="<f4").data)
                 n_rows += len(rows)
             file.seek(0)
             file.write(npy_header(n_rows, width))
+        # not flushed to the disk, as atomic_path would: for thousands of parts that takes longer than to make them
+        os.replace(unfinished, part)
     except AudioError as error:
         return error.reason
+    finally:
+        unfinished.unlink(missing_ok=True)
     return None
 
 
