@@ -24,6 +24,7 @@ __version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "rbm": ["RBM", "GaussianRBM"],
+    "crbm": ["ConvolutionalRBM", "GaussianConvolutionalRBM"],
     "likelihood": ["annealed_importance_sampling", "log_likelihood", "log_partition"],
     "dbn": ["DBN"],
     "mlp": ["HiddenLayer"],
