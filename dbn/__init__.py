@@ -12,6 +12,7 @@ that serves it has a room of its own:
 ``trained``    a trained model as a file, and its use without a compiler
 ``training``   pre-training and fine-tuning (§3, §4.1)
 ``evaluation`` SVMs, tags, intervals and tests (§5)
+``explorer``   a model's features as a page to see and hear
 ``cli``        the command ``dbn``
 ``system``     files, BLAS threads, interrupts
 =============  ====================================================================================
