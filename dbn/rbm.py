@@ -61,25 +61,17 @@ class RBM:
         if numpy_rng is None:
             numpy_rng = np.random.RandomState(1234)  # the tutorial's
         self.theano_rng = as_streams(theano_rng, numpy_rng)  # before the weights, as the tutorial draws its seed
+        if W is None:
+            W = initial_weights(numpy_rng, n_visible, n_hidden, dtype)
         self.n_visible = n_visible
         self.n_hidden = n_hidden
         self.dtype = dtype
-        if W is None:
-            W = self.draw_weights(numpy_rng)
         self.W = shared_parameter(W, "W", dtype, (n_visible, n_hidden))
         self.hbias = shared_parameter(hbias, "hbias", dtype, (n_hidden,))
         self.vbias = shared_parameter(vbias, "vbias", dtype, (n_visible,))
-        self.input = self.new_input() if input is None else input
+        self.input = pt.matrix("input", dtype=dtype) if input is None else input
         self.params = [self.W, self.hbias, self.vbias]
         self.bit_i_idx = pytensor.shared(0, name="bit_i_idx")
-
-    def draw_weights(self, numpy_rng):
-        """The initial weights, see :func:`dbn.layers.initial_weights`."""
-        return initial_weights(numpy_rng, self.n_visible, self.n_hidden, self.dtype)
-
-    def new_input(self):
-        """A new variable for the data."""
-        return pt.matrix("input", dtype=self.dtype)
 
     def free_energy(self, v_sample):
         """F(v) = -b'v - sum_j softplus(c_j + (v'W)_j), one number an example; [n_examples]."""
@@ -172,11 +164,11 @@ class RBM:
         (pre_sigmoid_nv, _, nv_sample, _, _, nh_sample), updates = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
 
         # the chain's end stands for the model's distribution: the gradient does not run through it
-        cost = self.mean_free_energy(self.input) - self.mean_free_energy(nv_sample)
+        cost = self.free_energy(self.input).mean() - self.free_energy(nv_sample).mean()
         gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
         if sparsity is not None:
             target, sparsity_cost = (pt.cast(number, self.dtype) for number in sparsity)
-            gparams[1] = gparams[1] + sparsity_cost * (self.mean_activity(ph_mean) - target)
+            gparams[1] = gparams[1] + sparsity_cost * (ph_mean.mean(axis=0) - target)
 
         lr = pt.cast(lr, self.dtype)
         for param, gparam in zip(self.params, directions(self.params, gparams, updates, **descent)):
@@ -189,14 +181,6 @@ class RBM:
     def get_persistent_cost(self, updates):
         """What PCD monitors: its chain reconstructs nothing, so the pseudo-likelihood of the input."""
         return self.get_pseudo_likelihood_cost(updates)
-
-    def mean_free_energy(self, v_sample):
-        """Mean of the free energies of the examples, which the updates descend; a scalar."""
-        return self.free_energy(v_sample).mean()
-
-    def mean_activity(self, h_mean):
-        """Mean of each hidden unit over the examples: [n_hidden]."""
-        return h_mean.mean(axis=0)
 
     def get_pseudo_likelihood_cost(self, updates):
         """Stochastic approximation of the log-pseudo-likelihood (a scalar, in nats an example; at most 0).
