@@ -124,11 +124,14 @@ class ConvolutionalRBM(RBM):
         frames = self.covered(v_sample)
         visible = self.visible_energy(_as_rows(frames)).reshape(frames.shape[:-1])
         _, log_sums = _block_by_unit(self._unit_inputs(v_sample))
-        return visible.sum(axis=-1) - log_sums.sum(axis=(-2, -1))
+        return visible.sum(axis=-1) - self._by_piece(log_sums, v_sample).sum(axis=(-2, -1))
 
     def mean_free_energy(self, v_sample):
         """What CD takes the gradient of: the mean of F over the pieces and a base's positions; a scalar."""
-        return self.free_energy(v_sample).mean() / self._n_positions(v_sample).astype(self.dtype)
+        n_pieces = _pieces(v_sample).shape[0]
+        visible = self.visible_energy(_as_rows(self.covered(v_sample))).sum()
+        _, log_sums = _block_by_unit(self._unit_inputs(v_sample))
+        return (visible - log_sums.sum()) / (n_pieces * self._n_positions(v_sample)).astype(self.dtype)
 
     def propup(self, vis):
         """Hidden units given the visible ones: ``[input, mean]``, each [n_pieces, n_positions, n_hidden].
@@ -137,52 +140,51 @@ class ConvolutionalRBM(RBM):
         """
         inputs = self._unit_inputs(vis)
         conditionals, _ = _block_by_unit(inputs)
-        return [_along_time(inputs), _along_time(_first(conditionals))]
+        return [self._along_time(each, vis) for each in (inputs, _first(conditionals))]
 
     def pool_given_v(self, vis):
         """Probability that each block's pooling unit is on, the features of Lee et al.; [n_pieces, n_blocks, n_hidden].
 
         ``n_blocks`` is (n_frames - width + 1) // pool.
         """
-        return sigmoid(reduce(lambda x, y: x + softplus(y - x), self._unit_inputs(vis)))
+        log_odds = reduce(lambda x, y: x + softplus(y - x), self._unit_inputs(vis))
+        return self._by_piece(sigmoid(log_odds), vis)
 
     def propdown(self, hid):
         """Visible units given hidden ones [n_pieces, n_positions, n_hidden]: ``[pre_sigmoid, mean]``.
 
         Each is [n_pieces, n_positions + width - 1, n_visible].
         """
-        n, d = hid.shape[-2], self.vbias.shape[0]
-        patches = pt.dot(_as_rows(hid), self.W.T).reshape((*_pieces(hid), n, self.width, d))
-        frames = pt.alloc(self.vbias, *_pieces(hid), n + self.width - 1, d)
-        for r in range(self.width):
-            frames = pt.inc_subtensor(frames[..., r:r + n, :], patches[..., r, :])
+        n_pieces, n, _ = _pieces(hid).shape
+        w, d = self.width, self.vbias.shape[0]
+        sent = pt.dot(_as_rows(hid), self.W.T).reshape((n_pieces, n, w, d)).dimshuffle(0, 2, 1, 3)
+        # what goes to the frame r of a base is moved by r: w zeros behind each row, and rows one shorter than that
+        sent = pt.concatenate([sent, pt.zeros((n_pieces, w, w, d), dtype=self.dtype)], axis=2)
+        sent = sent.reshape((n_pieces, w * (n + w), d))[:, :w * (n + w - 1)].reshape((n_pieces, w, n + w - 1, d))
+        frames = sent.sum(axis=1) + self.vbias
+        frames = frames if hid.ndim == 3 else frames[0]
         return [frames, self.visible_mean(frames)]
 
     def sample_h_given_v(self, v0_sample):
         """Draw hidden units, of each block at most one: ``[input, mean, sample]``, shapes as :meth:`propup`."""
         inputs = self._unit_inputs(v0_sample)
         conditionals, _ = _block_by_unit(inputs)
-        p = pt.stack(conditionals)  # one array, of which the draws are made at once
-        drawn = self.theano_rng.binomial(size=p.shape, n=1, p=p, dtype=self.dtype)
-        sample = _first([drawn[j] for j in range(self.pool)])
-        return [_along_time(each) for each in (inputs, _first(conditionals), sample)]
+        drawn = [self.theano_rng.binomial(size=p.shape, n=1, p=p, dtype=self.dtype) for p in conditionals]
+        return [self._along_time(each, v0_sample) for each in (inputs, _first(conditionals), _first(drawn))]
 
     def get_reconstruction_cost(self, updates, pre_sigmoid_nv):
         """The plain RBM's, of which a frame is an example: summed over its values, mean over frames and pieces."""
         return self.mean_log_likelihood(_as_rows(self.covered(self.input)), _as_rows(pre_sigmoid_nv))
 
     def get_pseudo_likelihood_cost(self, updates):
-        """The plain RBM's (a scalar, in nats a frame), over all units of a piece; see :class:`dbn.rbm.RBM`.
-
-        A piece that is longer than the one before has units that :attr:`bit_i_idx` comes to later.
-        """
-        v = pt.round(self.covered(self.input))
-        units = v.reshape((*_pieces(v), v.shape[-2] * v.shape[-1]))
-        unit = self.bit_i_idx % units.shape[-1]
-        flipped = pt.set_subtensor(units[..., unit], 1 - units[..., unit]).reshape(v.shape)
+        """The plain RBM's (a scalar, in nats a frame), over all units of a piece; see :class:`dbn.rbm.RBM`."""
+        v = pt.round(self.covered(_pieces(self.input)))
+        units = v.reshape((v.shape[0], v.shape[1] * v.shape[2]))
+        unit = self.bit_i_idx % units.shape[1]  # the pieces before may have been longer
+        flipped = pt.set_subtensor(units[:, unit], 1 - units[:, unit]).reshape(v.shape)
         log_conditional = -softplus(self.free_energy(v) - self.free_energy(flipped))
-        updates[self.bit_i_idx] = (unit + 1) % units.shape[-1]
-        return v.shape[-1].astype(self.dtype) * log_conditional.mean()
+        updates[self.bit_i_idx] = (unit + 1) % units.shape[1]
+        return v.shape[2].astype(self.dtype) * log_conditional.mean()
 
     def covered(self, vis):
         """Those of the frames [n_pieces, n_frames, n_visible] that the hidden units see, see the module's Edges."""
@@ -195,17 +197,28 @@ class ConvolutionalRBM(RBM):
         return self.pool * check(n_blocks, n_blocks > 0)
 
     def _unit_inputs(self, vis):
-        """Inputs I of the first unit of every block, of the second and so on: `pool` of [n_pieces, n_blocks, n_hidden].
+        """Inputs I of every block's first unit, of its second and so on: `pool` of [n_pieces * n_blocks, n_hidden].
 
-        The frames of every position lie side by side in one matrix, so that a single product makes all inputs. The sum
-        of `width` products of shifted matrices, which takes no copies, was as fast, but 1.2 times as slow with its
+        The frames of every position lie side by side in one matrix, so that one product makes all inputs of a unit. The
+        sum of `width` products of shifted matrices, which takes no copies, was as fast, but 1.2 times as slow with its
         gradient, which adds up as many products (456 positions of 6 frames of 80 values, 300 bases; 6 of 513, 50).
         """
-        n = self._n_positions(vis)
-        patches = pt.concatenate([vis[..., r:r + n, :] for r in range(self.width)], axis=-1)
-        inputs = pt.dot(_as_rows(patches), self.W) + self.hbias
-        blocks = inputs.reshape((*_pieces(vis), n // self.pool, self.pool, self.hbias.shape[0]))
-        return [blocks[..., j, :] for j in range(self.pool)]
+        n_pieces, n_frames, _ = _pieces(vis).shape
+        blocks = pt.arange(0, self._n_positions(vis), self.pool)
+        first = (n_frames * pt.arange(n_pieces)[:, None] + blocks).flatten()  # frame of each block, among all
+        rows, n_values = _as_rows(vis), self.W.shape[0]
+        return [pt.dot(rows[(first[:, None] + np.arange(unit, unit + self.width)).flatten()].reshape((-1, n_values)),
+                       self.W) + self.hbias for unit in range(self.pool)]
+
+    def _by_piece(self, blocks, vis):
+        """[n_pieces * n_blocks, n_hidden] as [n_pieces, n_blocks, n_hidden], for a piece alone without the first."""
+        shape = self._n_positions(vis) // self.pool, self.hbias.shape[0]
+        return blocks.reshape(shape if vis.ndim == 2 else (vis.shape[0], *shape))
+
+    def _along_time(self, units, vis):
+        """A list as of :meth:`_unit_inputs`, put into the order of time: [n_pieces, n_positions, n_hidden]."""
+        shape = self._n_positions(vis), self.hbias.shape[0]
+        return pt.stack(units, axis=1).reshape(shape if vis.ndim == 2 else (vis.shape[0], *shape))
 
 
 class GaussianConvolutionalRBM(ConvolutionalRBM, GaussianRBM):
@@ -213,22 +226,13 @@ class GaussianConvolutionalRBM(ConvolutionalRBM, GaussianRBM):
 
 
 def _pieces(x):
-    """The axes before the last two, as a tuple: the number of pieces, or none."""
-    return tuple(x.shape[axis] for axis in range(x.ndim - 2))
+    """Pieces, of one alone as well: [1, n_frames, values] of [n_frames, values]."""
+    return x if x.ndim == 3 else x[None]
 
 
 def _as_rows(x):
     """All frames, or all positions, one below the other: [n, values]."""
     return x.reshape((-1, x.shape[-1]))
-
-
-def _along_time(units):
-    """A list of the first unit of every block, of the second and so on, put into the order of time.
-
-    `pool` arrays [n_pieces, n_blocks, n_hidden] become one of [n_pieces, n_positions, n_hidden].
-    """
-    blocks = pt.stack(units, axis=-2)
-    return blocks.reshape((*_pieces(units[0]), blocks.shape[-3] * blocks.shape[-2], blocks.shape[-1]))
 
 
 def _block_by_unit(inputs):
