@@ -11,10 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from dbn.audio.frames import FrameSet
+from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
 from dbn.errors import TrainingError
 from dbn.system.blas import one_blas_thread
-from dbn.trained.convolutional import LayerFeatures
+from dbn.trained.convolutional import ConvolutionalModel, LayerFeatures
 from dbn.training.epochs import PiecesGraph, compiled_epoch
 from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, carried_variables, epochs_bar, finite_values, lent,
                                   run_in_calls)
@@ -89,6 +90,39 @@ def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None,
                 _pretrain_layer(cdbn, layer, songs, settings, state, progress)
                 state.next_stage()
     return ConvolutionalResult(cdbn, state.history, state.versions)
+
+
+def fit_songs(songs, settings, scaling_kind, visible_std=1.0, progress=True):
+    """Fit a scaling to songs, train on them, and put both into a model.
+
+    Parameters
+    ----------
+    songs : dbn.audio.frames.FrameSet
+        Unscaled frames, a segment a song.
+    settings : ConvolutionalSettings
+        All choices of the training.
+    scaling_kind : str
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
+    visible_std : float
+        Standard deviation of Gaussian visible units: the scaled frames are divided by it, which is the same.
+    progress : bool
+        Whether to show progress bars where standard error is a terminal.
+
+    Returns
+    -------
+    dbn.trained.convolutional.ConvolutionalModel
+
+    Raises
+    ------
+    DBNError
+        See :func:`train_convolutional`; or a deviation that is not positive, or not 1 for binary units.
+    """
+    if not 0 < visible_std < np.inf or (settings.visible != "gaussian" and visible_std != 1):
+        raise TrainingError(f"visible_std is {visible_std!r}: give a positive number, and 1 for visible='bernoulli'")
+    scaling = Scaling(scaling_kind).fit(x for x, _ in songs.blocks())
+    scaling.gain = scaling.gain / np.float32(visible_std)
+    result = train_convolutional(songs.with_scaling(scaling), settings, progress=progress)
+    return ConvolutionalModel.from_cdbn(result.cdbn, scaling, history=result.history)
 
 
 def _features(songs, rbm):
