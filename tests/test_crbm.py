@@ -146,7 +146,7 @@ def test_cd_gradient_comes_nearer_to_the_likelihoods_as_k_rises():
     some = exact.v[np.random.default_rng(4).integers(0, len(exact.v), size=5)]
     true = exact.gradient(some)
     cosines = []
-    for k in (1, 3, 30):
+    for k in (1, 3, 20):
         rbm.theano_rng.seed(5)
         _, updates = rbm.get_cost_updates(lr=1, k=k)
         step = evaluate([rbm.input], [param - updates[param] for param in rbm.params],
@@ -188,7 +188,7 @@ def numbers_of_states(h, among):
 
 def test_gibbs_samples_are_distributed_as_the_joint(binary):
     rbm, exact = binary
-    h, v = end_of_chains(rbm, 20000, k=60)
+    h, v = end_of_chains(rbm, 10000, k=30)
     assert_numbers_distributed(exact.rows(v), exact.p_v)
     assert_numbers_distributed(numbers_of_states(h, exact.h), exact.p_h)
 
@@ -213,7 +213,7 @@ def test_gaussian_units_are_the_mixture_of_the_hidden_states():
     np.testing.assert_allclose(up, np.einsum("ab,btk->atk", given, h), rtol=1e-9)
     for down in downs:
         np.testing.assert_allclose(down, means, rtol=1e-12)
-    drawn, v = end_of_chains(rbm, 20000, k=60)
+    drawn, v = end_of_chains(rbm, 10000, k=30)
     assert_numbers_distributed(numbers_of_states(drawn, h), p_h)
     deviations = (v.mean(axis=0) - np.einsum("b,btj->tj", p_h, means)) / v.std(axis=0) * np.sqrt(len(v))
     assert np.abs(deviations).max() < 4.5
@@ -266,7 +266,7 @@ def test_with_a_frame_a_base_and_blocks_of_one_it_is_the_plain_rbm(cls, plain_cl
         return outputs + [updates[param] for param in rbm.params]
 
     expected = evaluate([plain.input], everything(plain), x)
-    for form in ((12, 5), (1, 12, 5), (12, 1, 5), (3, 4, 5)):
+    for form in ((12, 5), (3, 4, 5)):
         rbm = cls(input=pt.tensor(dtype="float64", shape=(None,) * len(form)), width=1, pool=1,
                   theano_rng=RandomStreams(1), **options)
         for ours, its in zip(evaluate([rbm.input], everything(rbm), x.reshape(form)), expected, strict=True):
