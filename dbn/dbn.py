@@ -5,7 +5,6 @@ fits greedily from the bottom, each to what the one below it makes of the data;
 and as a multi-layer perceptron with a logistic layer on top, which fine-tuning
 trains by gradient descent on the labels.
 """
-import numpy as np
 import pytensor
 import pytensor.tensor as pt
 from pytensor.tensor.type import integer_dtypes
@@ -14,6 +13,7 @@ from dbn.descent import directions
 from dbn.graph.compile import epoch_function, function, minibatch
 from dbn.graph.ops import sigmoid
 from dbn.graph.streams import as_streams
+from dbn.layers import Parameters
 from dbn.logistic import LogisticRegression
 from dbn.mlp import HiddenLayer, dropout, relu
 from dbn.rbm import RBM, GaussianRBM
@@ -21,7 +21,7 @@ from dbn.rbm import RBM, GaussianRBM
 ACTIVATIONS = {"sigmoid": sigmoid, "relu": relu}
 
 
-class DBN:
+class DBN(Parameters):
     """Deep belief network with sigmoid hidden layers and a logistic output layer.
 
     Parameters
@@ -242,15 +242,3 @@ class DBN:
     def all_params(self):
         """Everything that training changes: :attr:`params` and the visible biases of the RBMs."""
         return self.params + [rbm.vbias for rbm in self.rbm_layers]
-
-    def get_values(self):
-        """Copies of :meth:`all_params`, a list of arrays."""
-        return [param.get_value() for param in self.all_params()]
-
-    def set_values(self, values):
-        """Set :meth:`all_params` from arrays of the same shapes; ValueError if one differs."""
-        params = self.all_params()
-        if [np.shape(value) for value in values] != [param.get_value(borrow=True).shape for param in params]:
-            raise ValueError("the values are not of this network's shapes")
-        for param, value in zip(params, values):
-            param.set_value(np.asarray(value, dtype=self.dtype))

@@ -178,6 +178,17 @@ def _check_fits(model, settings, scaling, names):
                            f"{before!r} to {now!r}: set warm_start=False to begin anew")
 
 
+def layer_numbers(layers, n_layers):
+    """The parameter `layers` of :class:`DBNFeatures` as a tuple of numbers from 1; DBNError if it is not right."""
+    if isinstance(layers, str) and layers == "all":
+        return tuple(range(1, n_layers + 1))
+    numbers = layers if isinstance(layers, (list, tuple)) else ()
+    if not numbers or len(set(numbers)) < len(numbers) or not all(
+            isinstance(layer, Integral) and 1 <= layer <= n_layers for layer in numbers):
+        raise DBNError(f'layers is {layers!r}: give "all", or a list of different layers from 1 to {n_layers}')
+    return tuple(int(layer) for layer in numbers)
+
+
 class DBNClassifier(ClassifierMixin, _DBNEstimator):
     """Deep belief network that tells the class of each row: pre-trained by contrastive divergence, then fine-tuned.
 
@@ -357,23 +368,13 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
             As in :meth:`DBNClassifier.fit`.
         """
         settings = self._checked_settings()
-        layers = self._layer_numbers()
+        layers = layer_numbers(self.layers, len(self.hidden_layers_sizes))
         if y is None or settings["finetune_epochs"] == 0:
             self._fit(self._checked_rows(X, reset=not self._goes_on()), None, None, (), settings)
         else:
             self._fit(*self._numbered(X, y, X_valid, y_valid), settings)
         self.layers_ = layers
         return self
-
-    def _layer_numbers(self):
-        n_layers = len(self.hidden_layers_sizes)
-        if isinstance(self.layers, str) and self.layers == "all":
-            return tuple(range(1, n_layers + 1))
-        layers = self.layers if isinstance(self.layers, (list, tuple)) else ()
-        if not layers or len(set(layers)) < len(layers) or not all(
-                isinstance(layer, Integral) and 1 <= layer <= n_layers for layer in layers):
-            raise DBNError(f'layers is {self.layers!r}: give "all", or a list of different layers from 1 to {n_layers}')
-        return tuple(int(layer) for layer in layers)
 
     def transform(self, X):
         """Activations of the chosen layers for the rows of `X`; float32 [n, units], of sigmoid units in [0, 1]."""

@@ -22,3 +22,19 @@ def shared_parameter(value, name, dtype, shape):
     elif not isinstance(value, np.ndarray):
         return value
     return pytensor.shared(value.astype(dtype), name=name)
+
+
+class Parameters:
+    """What a network does with all its parameters: `all_params()`, a list of shared variables of its `dtype`."""
+
+    def get_values(self):
+        """Copies of :meth:`all_params`, a list of arrays."""
+        return [param.get_value() for param in self.all_params()]
+
+    def set_values(self, values):
+        """Set :meth:`all_params` from arrays of the same shapes; ValueError if one differs."""
+        params = self.all_params()
+        if [np.shape(value) for value in values] != [param.get_value(borrow=True).shape for param in params]:
+            raise ValueError("the values are not of this network's shapes")
+        for param, value in zip(params, values):
+            param.set_value(np.asarray(value, dtype=self.dtype))

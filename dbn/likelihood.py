@@ -22,6 +22,7 @@ import numpy as np
 import pytensor
 import pytensor.tensor as pt
 
+from dbn.crbm import ConvolutionalRBM
 from dbn.graph.compile import function, mode
 from dbn.rbm import GaussianRBM
 
@@ -48,8 +49,9 @@ def log_partition(rbm):
     Raises
     ------
     ValueError
-        More than `MOST_UNITS` units would have to be enumerated.
+        More than `MOST_UNITS` units would have to be enumerated, or the RBM is a convolutional one.
     """
+    _require_plain(rbm)
     W, hbias, vbias = (param.get_value().astype(np.float64) for param in rbm.params)
     gaussian = isinstance(rbm, GaussianRBM)
     if not gaussian and len(vbias) < len(hbias):
@@ -135,8 +137,9 @@ def annealed_importance_sampling(rbm, n_chains=100, betas=BETAS, data=None):
     Raises
     ------
     ValueError
-        A single chain, or inverse temperatures that do not rise from 0 to 1.
+        A single chain, inverse temperatures that do not rise from 0 to 1, or a convolutional RBM.
     """
+    _require_plain(rbm)
     betas = np.asarray(betas, dtype=np.float64)
     if n_chains < 2:
         raise ValueError(f"n_chains is {n_chains}: the error is estimated from the spread of at least 2")
@@ -180,6 +183,11 @@ def annealed_log_weights(rbm, n_chains, betas, base):
              pt.zeros((n_chains,), dtype="float64")]
     [_, _, log_weights], updates = pytensor.scan(step, outputs_info=start, n_steps=betas.shape[0] - 1, mode=mode())
     return log_weights[-1], updates
+
+
+def _require_plain(rbm):
+    if isinstance(rbm, ConvolutionalRBM):
+        raise ValueError("Z of a convolutional RBM is another one for every number of frames: give a plain RBM")
 
 
 def _at(rbm, beta, base):

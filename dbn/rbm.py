@@ -76,7 +76,19 @@ class RBM:
     def free_energy(self, v_sample):
         """F(v) = -b'v - sum_j softplus(c_j + (v'W)_j), one number an example; [n_examples]."""
         wx_b = pt.dot(v_sample, self.W) + self.hbias
-        return -pt.dot(v_sample, self.vbias) - softplus(wx_b).sum(axis=1)
+        return self.visible_energy(v_sample) - softplus(wx_b).sum(axis=1)
+
+    def mean_free_energy(self, v_sample):
+        """What CD takes the gradient of: the mean of F over the examples; a scalar."""
+        return self.free_energy(v_sample).mean()
+
+    def visible_energy(self, v_sample):
+        """What E(v, h) has without hidden units, -b'v; [n_examples]."""
+        return -pt.dot(v_sample, self.vbias)
+
+    def visible_mean(self, pre_sigmoid):
+        """Means of visible units whose input from the hidden ones, bias included, is `pre_sigmoid`; of its shape."""
+        return sigmoid(pre_sigmoid)
 
     def propup(self, vis):
         """Hidden units given the visible ones: ``[pre_sigmoid, mean]``, each [n_examples, n_hidden]."""
@@ -86,7 +98,7 @@ class RBM:
     def propdown(self, hid):
         """Visible units given the hidden ones: ``[pre_sigmoid, mean]``, each [n_examples, n_visible]."""
         pre_sigmoid_activation = pt.dot(hid, self.W.T) + self.vbias
-        return [pre_sigmoid_activation, sigmoid(pre_sigmoid_activation)]
+        return [pre_sigmoid_activation, self.visible_mean(pre_sigmoid_activation)]
 
     def sample_h_given_v(self, v0_sample):
         """Draw hidden units: ``[pre_sigmoid, mean, sample]``."""
@@ -164,11 +176,12 @@ class RBM:
         (pre_sigmoid_nv, _, nv_sample, _, _, nh_sample), updates = self.gibbs_chain(self.gibbs_hvh, chain_start, k)
 
         # the chain's end stands for the model's distribution: the gradient does not run through it
-        cost = self.free_energy(self.input).mean() - self.free_energy(nv_sample).mean()
+        cost = self.mean_free_energy(self.input) - self.mean_free_energy(nv_sample)
         gparams = pt.grad(cost, self.params, consider_constant=[nv_sample])
         if sparsity is not None:
             target, sparsity_cost = (pt.cast(number, self.dtype) for number in sparsity)
-            gparams[1] = gparams[1] + sparsity_cost * (ph_mean.mean(axis=0) - target)
+            mean = ph_mean.mean(axis=tuple(range(ph_mean.ndim - 1)))
+            gparams[1] = gparams[1] + sparsity_cost * (mean - target)
 
         lr = pt.cast(lr, self.dtype)
         for param, gparam in zip(self.params, directions(self.params, gparams, updates, **descent)):
@@ -204,7 +217,11 @@ class RBM:
         The sign is the tutorial's: higher is better. `updates` is not used; the
         argument is there because the tutorial's method has it.
         """
-        return binary_cross_entropy(self.input, pre_sigmoid_nv)
+        return self.mean_log_likelihood(self.input, pre_sigmoid_nv)
+
+    def mean_log_likelihood(self, x, pre_sigmoid):
+        """Of each row of `x` [n, n_visible] given the inputs `pre_sigmoid` of its units; the mean, a scalar."""
+        return binary_cross_entropy(x, pre_sigmoid)
 
 
 class GaussianRBM(RBM):
@@ -215,15 +232,13 @@ class GaussianRBM(RBM):
     for inputs standardised to mean 0 and variance 1. Parameters as :class:`RBM`.
     """
 
-    def free_energy(self, v_sample):
-        """F(v) = |v - b|^2 / 2 - sum_j softplus(c_j + (v'W)_j); [n_examples]."""
-        wx_b = pt.dot(v_sample, self.W) + self.hbias
-        return 0.5 * pt.sqr(v_sample - self.vbias).sum(axis=1) - softplus(wx_b).sum(axis=1)
+    def visible_energy(self, v_sample):
+        """What E(v, h) has without hidden units, |v - b|^2 / 2; [n_examples]."""
+        return 0.5 * pt.sqr(v_sample - self.vbias).sum(axis=1)
 
-    def propdown(self, hid):
-        """Visible units given the hidden ones: ``[mean, mean]``, the mean being b + Wh; nothing is squashed."""
-        mean = pt.dot(hid, self.W.T) + self.vbias
-        return [mean, mean]
+    def visible_mean(self, pre_sigmoid):
+        """`pre_sigmoid` itself, b + Wh: nothing is squashed."""
+        return pre_sigmoid
 
     def sample_v_given_h(self, h0_sample):
         """Draw visible units from N(mean, 1): ``[mean, mean, sample]``."""
@@ -234,6 +249,6 @@ class GaussianRBM(RBM):
         """What PCD monitors: flipping a bit means nothing here, so the input's reconstruction through the means."""
         return self.get_reconstruction_cost(updates, self.propdown(self.propup(self.input)[1])[0])
 
-    def get_reconstruction_cost(self, updates, pre_sigmoid_nv):
-        """Minus half the squared error, summed over units, mean over examples: a log-density but for its constant."""
-        return -0.5 * pt.sqr(self.input - pre_sigmoid_nv).sum(axis=1).mean()
+    def mean_log_likelihood(self, x, pre_sigmoid):
+        """Minus half the squared error, summed over units, mean over rows: a log-density but for its constant."""
+        return -0.5 * pt.sqr(x - pre_sigmoid).sum(axis=1).mean()

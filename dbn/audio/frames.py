@@ -363,6 +363,11 @@ class FrameSet:
         return other
 
     @property
+    def bounds(self):
+        """Where each segment begins and the last one ends, in frames of this set; int64 [n_segments + 1]."""
+        return self._bounds.copy()
+
+    @property
     def rows(self):
         """The frames as one array [n_frames, n_features] that training can use as it is, or None.
 

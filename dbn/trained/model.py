@@ -218,7 +218,12 @@ def model_arrays(model):
         arrays[f"W{i}"], arrays[f"b{i}"] = weights, bias
     for i, bias in enumerate(model.visible_biases):
         arrays[f"vbias{i}"] = bias
-    return arrays | {f"scaling_{name}": array for name, array in model.scaling.to_arrays().items() if name != "kind"}
+    return arrays | scaling_arrays(model.scaling)
+
+
+def scaling_arrays(scaling):
+    """What a file holds of a fitted :class:`dbn.audio.scaling.Scaling` beside its kind: a dict of arrays."""
+    return {f"scaling_{name}": array for name, array in scaling.to_arrays().items() if name != "kind"}
 
 
 def write_arrays(path, arrays):
@@ -305,13 +310,18 @@ def read_model(archive, path):
     weights = [read_array(archive, f"W{i}", 2) for i in range(n)]
     biases = [read_array(archive, f"b{i}", 1) for i in range(n)]
     visible_biases = [read_array(archive, f"vbias{i}", 1) for i in range(n - 1)]
-    of_scaling = {"offset": 1, "gain": 1} | ({} if Scaling(meta["scaling"]).n_components is None else {"components": 2})
-    scaling = Scaling.from_arrays({"kind": meta["scaling"]} | {
-        name: read_array(archive, f"scaling_{name}", ndim) for name, ndim in of_scaling.items()})
+    scaling = read_scaling(archive, meta["scaling"])
     model = Model(weights, biases, visible_biases, meta["visible"], meta["output"], scaling, tuple(meta["classes"]),
                   meta["frame_settings"], meta["history"], meta["about"], meta["activation"])
     _check_shapes(model, path)
     return model
+
+
+def read_scaling(archive, kind):
+    """The fitted :class:`dbn.audio.scaling.Scaling` of this kind in an open archive."""
+    ndims = {"offset": 1, "gain": 1} | ({} if Scaling(kind).n_components is None else {"components": 2})
+    arrays = {name: read_array(archive, f"scaling_{name}", ndim) for name, ndim in ndims.items()}
+    return Scaling.from_arrays({"kind": kind} | arrays)
 
 
 def _read_meta(archive, path):

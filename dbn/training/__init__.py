@@ -2,7 +2,8 @@
 import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
-    "settings": ["TrainingSettings"],
+    "settings": ["ConvolutionalSettings", "TrainingSettings"],
+    "convolutional": ["ConvolutionalResult", "fit_songs", "train_convolutional"],
     "loops": ["TrainingResult", "build_dbn", "finetune", "frame_error", "pretrain", "train"],
     "state": ["RunState", "versions"],
     "fit": ["fit_model", "fit_rows", "label_songs"],

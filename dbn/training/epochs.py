@@ -6,10 +6,12 @@ not one for each of its points.
 """
 import threading
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import pytensor
 
+from dbn.cdbn import ConvolutionalDBN
 from dbn.dbn import DBN
 from dbn.layers import shared_parameter
 from dbn.system.files import disk_errors
@@ -41,7 +43,7 @@ class CompiledEpoch:
     """
 
     def __init__(self, graph, dtype):
-        self.numbers = {name: pytensor.shared(np.zeros((), dtype=dtype), name=name) for name in graph.numbers}
+        self.numbers = _shared_numbers(graph, dtype)
         dbn = DBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,) * (graph.n_layers or 1), n_outs=1,
                   visible=graph.visible, output=graph.output, dtype=dtype, activation=graph.activation,
                   dropout=self.numbers.get("dropout"))
@@ -52,15 +54,20 @@ class CompiledEpoch:
         trained = dbn.params if rbm is None else rbm.params
         chains, velocities = carried_state(graph, trained, rbm, n_chains=1)
         self.params = [*trained, *chains, *velocities]
+        options = self._options(velocities)
+        if rbm is None:
+            self._run = dbn.finetuning_epoch(self.data_x, self.data_y, **options)
+        else:
+            self._run = dbn.pretraining_epoch(0, self.data_x, graph.k, *chains[:1], **options)
+
+    def _options(self, velocities):
+        """Those of :meth:`dbn.rbm.RBM.get_cost_updates` that :attr:`numbers` and the velocities stand for."""
         options = {name: self.numbers[name] for name in ("momentum", "weight_decay") if name in self.numbers}
         if velocities:
             options["velocities"] = velocities
         if "sparsity_cost" in self.numbers:
             options["sparsity"] = self.numbers["sparsity_target"], self.numbers["sparsity_cost"]
-        if rbm is None:
-            self._run = dbn.finetuning_epoch(self.data_x, self.data_y, **options)
-        else:
-            self._run = dbn.pretraining_epoch(0, self.data_x, graph.k, *chains[:1], **options)
+        return options
 
     def run(self, order, batch_size, lr):
         """See :func:`dbn.graph.compile.epoch_function`; at its first call it is compiled, into PyTensor's folder."""
@@ -76,6 +83,10 @@ class CompiledEpoch:
         """Let go of the rows."""
         self.data_x.set_value(self.data_x.get_value(borrow=True)[:0].copy(), borrow=True)
         self.data_y.set_value(np.zeros(0, dtype=np.int32), borrow=True)
+
+
+def _shared_numbers(graph, dtype):
+    return {name: pytensor.shared(np.zeros((), dtype=dtype), name=name) for name in graph.numbers}
 
 
 @dataclass(frozen=True, order=True)
@@ -105,16 +116,18 @@ class Graph:
     @classmethod
     def of_pretraining(cls, settings, visible):
         """That of an RBM with `visible` units, "bernoulli" or "gaussian", of any size."""
-        numbers = _not_0(settings, ("momentum", "weight_decay", "sparsity_cost"))
-        if "sparsity_cost" in numbers:
-            numbers += "sparsity_target",
-        return cls(visible=visible, k=settings.k, persistent=settings.persistent, numbers=numbers)
+        return cls(visible=visible, k=settings.k, persistent=settings.persistent, numbers=_numbers_of_cd(settings))
 
     @classmethod
     def of_finetuning(cls, settings):
         """That of a network of as many hidden layers, of any size."""
         return cls(n_layers=len(settings.hidden_layers_sizes), output=settings.output, activation=settings.activation,
                    numbers=_not_0(settings, ("momentum", "weight_decay", "dropout")))
+
+
+def _numbers_of_cd(settings):
+    numbers = _not_0(settings, ("momentum", "weight_decay", "sparsity_cost"))
+    return (*numbers, "sparsity_target") if "sparsity_cost" in numbers else numbers
 
 
 def _not_0(settings, names):
@@ -126,7 +139,7 @@ def carried_state(graph, params, rbm, n_chains):
 
     Parameters
     ----------
-    graph : Graph
+    graph : Graph or PiecesGraph
     params : list of shared variables
         What is trained.
     rbm : dbn.rbm.RBM or None
@@ -152,9 +165,83 @@ def carried_state(graph, params, rbm, n_chains):
     return chains, velocities
 
 
+class CompiledPieces(CompiledEpoch):
+    """An epoch of pre-training a convolutional RBM: what is shuffled are pieces of songs.
+
+    Parameters
+    ----------
+    graph : PiecesGraph
+        What is compiled.
+    dtype : {"float32", "float64"}
+        Of the parameters.
+
+    Attributes
+    ----------
+    data_x : shared matrix [n, n_visible]
+        The frames of all songs, one below the other.
+    starts : shared int64 vector [n_pieces]
+        The first frame of each piece; the epoch's ``order`` is one of these.
+    piece_frames : shared int64 scalar
+        Frames of every piece.
+    params, numbers, streams
+        As of :class:`CompiledEpoch`.
+    """
+
+    def __init__(self, graph, dtype):
+        self.numbers = _shared_numbers(graph, dtype)
+        cdbn = ConvolutionalDBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,), widths=(graph.width,),
+                                pools=(graph.pool,), visible=graph.visible, dtype=dtype)
+        self.data_x = pytensor.shared(np.zeros((0, 1), dtype=dtype), name="data_x")
+        self.starts = pytensor.shared(np.zeros(0, dtype=np.int64), name="starts")
+        self.piece_frames = pytensor.shared(np.int64(1), name="piece_frames")
+        self.streams = cdbn.theano_rng
+        [rbm] = cdbn.rbm_layers
+        _, velocities = carried_state(graph, rbm.params, rbm, n_chains=1)
+        self.params = [*rbm.params, *velocities]
+        self._run = cdbn.pretraining_epoch(0, self.data_x, self.starts, self.piece_frames, graph.k,
+                                           **self._options(velocities))
+
+    def release_data(self):
+        """Let go of the frames."""
+        self.data_x.set_value(self.data_x.get_value(borrow=True)[:0].copy(), borrow=True)
+
+
+@dataclass(frozen=True)
+class PiecesGraph:
+    """The shape of the graph of :class:`CompiledPieces`.
+
+    Attributes
+    ----------
+    visible : {"bernoulli", "gaussian"}
+        Kind of the visible units.
+    width, pool : int
+        As of :class:`dbn.crbm.ConvolutionalRBM`.
+    k : int
+        Gibbs steps.
+    numbers : tuple of str
+        As of :class:`Graph`.
+    """
+
+    visible: str
+    width: int
+    pool: int
+    k: int
+    numbers: tuple
+    persistent: ClassVar[bool] = False  # no chains are handed on
+
+    @classmethod
+    def of(cls, settings, layer):
+        """That of one layer, from 0, of a :class:`dbn.training.settings.ConvolutionalSettings`."""
+        visible = settings.visible if layer == 0 else "bernoulli"
+        return cls(visible, settings.widths[layer], settings.pools[layer], settings.k, _numbers_of_cd(settings))
+
+
 def compiled_epoch(graph, dtype):
-    """The :class:`CompiledEpoch` of a :class:`Graph`; in each thread one, made when it is first asked for."""
+    """The :class:`CompiledEpoch` of a :class:`Graph`, or the :class:`CompiledPieces` of a :class:`PiecesGraph`.
+
+    In each thread there is one, made when it is first asked for.
+    """
     made = _made.__dict__
     if (graph, dtype) not in made:
-        made[graph, dtype] = CompiledEpoch(graph, dtype)
+        made[graph, dtype] = (CompiledEpoch if isinstance(graph, Graph) else CompiledPieces)(graph, dtype)
     return made[graph, dtype]

@@ -10,20 +10,18 @@ import numpy as np
 
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
-from dbn.errors import DivergedError, TrainingError
+from dbn.errors import TrainingError
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
-from dbn.system.progress import progress_bar
 from dbn.trained.forward import class_activations, hidden_activations
-from dbn.training.epochs import Graph, carried_state, compiled_epoch
+from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.monitor import gap_measure
+from dbn.training.running import (DROPOUT, SAMPLING, SHUFFLING, WEIGHTS, carried_variables, epochs_bar, finite_values,
+                                  lent, run_in_calls)
 from dbn.training.settings import TrainingSettings
-from dbn.training.state import ADVICE, RunState, alike, fingerprint, run_folder
+from dbn.training.state import RunState, fingerprint, run_folder
 
-# what the seeds of the different draws begin with, so that no two of them are the same
-WEIGHTS, SHUFFLING, SAMPLING, DROPOUT = range(4)
-
-FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second, so that the bar moves and Ctrl-C is heard
+FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second
 
 
 @dataclass(frozen=True)
@@ -174,28 +172,19 @@ class _EpochRunner:
 
     def run(self, lr, stage, epoch, bar):
         """One epoch; `stage` and `epoch` seed its shuffling. Gives the mean cost over the frames."""
-        for ours, its in zip(self.params, self.compiled.params, strict=True):
-            its.set_value(ours.get_value(borrow=True))
         rng = np.random.default_rng([self.settings.seed, SHUFFLING, stage, epoch])
         total = 0.0
         shards = self.frames.shards(rng, self.settings.shard_frames)
-        for shard in shards:
-            total += self._run_shard(rng.permutation(shard), lr, bar)
-            if len(shards) > 1:
-                release_pages(self.rows)
-        for ours, its in zip(self.params, self.compiled.params):
-            ours.set_value(its.get_value())
+        with lent(self.params, self.compiled):
+            for shard in shards:
+                total += self._run_shard(rng.permutation(shard), lr, bar)
+                if len(shards) > 1:
+                    release_pages(self.rows)
         return total / self.frames.n_frames
 
     def _run_shard(self, order, lr, bar):
         """Sum of the costs of the frames in the order given."""
-        total, batch_size = 0.0, self.settings.batch_size
-        frames_per_call = batch_size * max(1, FRAMES_PER_CALL // batch_size)
-        for start in range(0, len(order), frames_per_call):
-            rows = order[start:start + frames_per_call]
-            total += float(self.compiled.run(rows, batch_size, lr)) * len(rows)
-            bar.update(len(rows))
-        return total
+        return run_in_calls(self.compiled, order, self.settings.batch_size, lr, bar, FRAMES_PER_CALL)
 
     def close(self):
         """Let go of the frames, which the compiled epoch would hold until its next use."""
@@ -268,30 +257,19 @@ def _pretrain_layer(dbn, layer, inputs, settings, state, progress, compared):
     rbm, visible = dbn.rbm_layers[layer], dbn.visible if layer == 0 else "bernoulli"
     gap = gap_measure(rbm, visible, _layers(dbn)[:layer], *compared) if compared else None
     graph = Graph.of_pretraining(settings, visible)
-    carried = _carried(graph, rbm.params, rbm, settings, state)
+    carried = carried_variables(graph, rbm.params, rbm, settings, state)
     compiled = compiled_epoch(graph, dbn.dtype)
     with closing(_EpochRunner(inputs, settings, compiled, [*rbm.params, *carried])) as runner, \
-            _bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
+            epochs_bar(f"pre-training layer {layer + 1}", total, state.epoch * inputs.n_frames, progress) as bar:
         for epoch in range(state.epoch, settings.pretrain_epochs):
             compiled.streams.seed([settings.seed, SAMPLING, layer, epoch])
             cost = runner.run(settings.pretrain_lr, layer, epoch, bar)
-            values = _finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
-                                    settings.pretrain_lr, state)
+            values = finite_values(dbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
+                                   settings.pretrain_lr, state)
             gaps = {"free_energy_gap": gap()} if compared else {}
             bar.set_postfix(cost=f"{cost:.3f}", **{name: f"{value:+.3f}" for name, value in gaps.items()})
             state.carried = [variable.get_value() for variable in carried]
             state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost, **gaps)
-
-
-def _carried(graph, params, rbm, settings, state):
-    """What epochs hand on beside the parameters, as the last epoch of this stage left it, if there was one."""
-    carried = [each for of_kind in carried_state(graph, params, rbm, settings.batch_size) for each in of_kind]
-    before = [variable.get_value(borrow=True) for variable in carried]
-    if state.carried and not alike(state.carried, before):
-        raise TrainingError(f"{state.path}: what an epoch hands on is of another size; {ADVICE}")
-    for variable, value in zip(carried, state.carried):
-        variable.set_value(value)
-    return carried
 
 
 def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoch=None):
@@ -343,17 +321,17 @@ def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoc
         numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs")
     total = last_epoch * train_set.n_frames
     graph = Graph.of_finetuning(settings)
-    carried = _carried(graph, dbn.params, None, settings, state)
+    carried = carried_variables(graph, dbn.params, None, settings, state)
     compiled = compiled_epoch(graph, dbn.dtype)
     with closing(_EpochRunner(train_set, settings, compiled, [*dbn.params, *carried])) as runner, \
-            _bar("fine-tuning", total, state.epoch * train_set.n_frames, progress) as bar:
+            epochs_bar("fine-tuning", total, state.epoch * train_set.n_frames, progress) as bar:
         while state.epoch < last_epoch and numbers["stopped"] != "patience":
             epoch = state.epoch
             if settings.dropout:
                 compiled.streams.seed([settings.seed, DROPOUT, epoch])
             cost = runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
-            values = _finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
-                                    settings.finetune_lr, state)
+            values = finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
+                                   settings.finetune_lr, state)
             error = frame_error(predict, valid_set)
             _early_stopping(state, error, values, settings.patience)
             bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
@@ -401,18 +379,3 @@ def _views(rows, labels, max_frames=65536):
     for start in range(0, len(rows), max_frames):
         yield rows[start:start + max_frames], labels[start:start + max_frames]
         release_pages(rows)
-
-
-def _finite_values(dbn, cost, where, option, lr, state):
-    """Copies of the parameters, once it is sure that they are still numbers, whose products are numbers too."""
-    values = dbn.get_values()
-    highest = np.sqrt(np.finfo(dbn.dtype).max)
-    if not np.isfinite(cost) or not all((np.abs(value) < highest).all() for value in values):
-        raise DivergedError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})",
-                            state.history)
-    return values
-
-
-def _bar(description, total, initial, progress):
-    return progress_bar(description, None, progress, total=total, initial=initial, unit=" frames", unit_scale=True,
-                        smoothing=0.1)

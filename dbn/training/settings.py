@@ -2,8 +2,9 @@
 
 What came after the paper (:attr:`TrainingSettings.activation` and the five after it) is off by default.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
+from typing import ClassVar
 
 import numpy as np
 
@@ -80,28 +81,14 @@ class TrainingSettings:
 
     def __post_init__(self):
         sizes = self.hidden_layers_sizes
-        if not isinstance(sizes, (tuple, list)) or not all(_is_integer(n) and n > 0 for n in sizes) or (
-                not 1 <= len(sizes) <= _MOST_LAYERS):
-            raise TrainingError(f"hidden_layers_sizes is {sizes!r}: give at least one layer, each of at least one "
-                                f"unit, and at most {_MOST_LAYERS} layers")
-        for name, choices in _CHOICES.items():
-            if getattr(self, name) not in choices:
-                raise TrainingError(f"{name} is {getattr(self, name)!r}: choose one of {', '.join(choices)}")
+        _check_sizes(sizes)
+        _check_choices(self)
         if not isinstance(self.persistent, (bool, np.bool_)):
             raise TrainingError(f"persistent is {self.persistent!r}: give True or False")
         if self.activation == "relu" and self.pretrain_epochs:
             raise TrainingError(f"activation is 'relu' and pretrain_epochs is {self.pretrain_epochs}: contrastive "
                                 "divergence trains binary hidden units; give pretrain_epochs 0, or activation sigmoid")
-        # a sweep draws its settings with NumPy, whose numbers cannot be written as JSON
-        plain = {"hidden_layers_sizes": tuple(int(n) for n in sizes), "persistent": bool(self.persistent)}
-        for name, (least, most) in _INTEGERS.items():
-            plain[name] = int(self._checked(name, lambda value: _is_integer(value) and least <= value <= most,
-                                            f"an integer of at least {least} and at most {most:,}"))
-        for name, (lowest, below, text) in _NUMBERS.items():
-            plain[name] = float(self._checked(
-                name, lambda value: isinstance(value, Real) and lowest <= value < below, text))
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
+        _make_plain(self, hidden_layers_sizes=tuple(int(n) for n in sizes), persistent=bool(self.persistent))
 
     def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
@@ -113,18 +100,113 @@ class TrainingSettings:
                                 f"GB; a model may have {MAX_TOTAL_BYTES / 1e9:.1f} GB, a layer {MAX_BYTES / 1e9:.2f} "
                                 "GB: give fewer units")
 
-    def _checked(self, name, is_right, text):
-        value = getattr(self, name)
-        if not is_right(value):
-            raise TrainingError(f"{name} is {value!r}: give {text}")
-        return value
+
+@dataclass(frozen=True)
+class ConvolutionalSettings:
+    """Every choice of the training of a convolutional DBN, see :mod:`dbn.crbm` for those of Lee et al.
+
+    Attributes
+    ----------
+    hidden_layers_sizes : tuple of int
+        Bases of each layer.
+    widths, pools : tuple of int
+        Frames of a base, and units of a block, of each layer.
+    visible : {"bernoulli", "gaussian"}
+        Kind of the first RBM's visible units.
+    pretrain_lr : float
+        Learning rate.
+    pretrain_epochs : int
+        Epochs of each layer.
+    k : int
+        Gibbs steps of contrastive divergence.
+    piece_blocks : int
+        Length of a piece: the blocks of a base that lie in it.
+    batch_size : int
+        Pieces of a minibatch.
+    momentum, weight_decay, sparsity_cost, sparsity_target
+        As in :class:`TrainingSettings`.
+    seed : int
+        Of all draws: weights, samples, where songs are cut, the order of the pieces.
+    """
+
+    hidden_layers_sizes: tuple = (300, 300)
+    widths: tuple = (6, 6)
+    pools: tuple = (3, 3)
+    visible: str = "gaussian"
+    pretrain_lr: float = 0.01
+    pretrain_epochs: int = 20
+    k: int = 1
+    piece_blocks: int = 20
+    batch_size: int = 8
+    momentum: float = 0.5
+    weight_decay: float = 0.01
+    sparsity_cost: float = 5.0
+    sparsity_target: float = 0.05
+    seed: int = 0
+    finetune_epochs: ClassVar[int] = 0  # there are no labels: a checkpoint of a run has no epochs of it
+
+    def __post_init__(self):
+        _check_sizes(self.hidden_layers_sizes)
+        _check_choices(self)
+        for name in ("widths", "pools"):
+            value = getattr(self, name)
+            if not isinstance(value, (tuple, list)) or len(value) != len(self.hidden_layers_sizes) or not all(
+                    _is_integer(n) and 1 <= n <= _MOST_FRAMES for n in value):
+                raise TrainingError(f"{name} is {value!r}: give a whole number of 1 to {_MOST_FRAMES} for each of the "
+                                    f"{len(self.hidden_layers_sizes)} layers")
+        _make_plain(self, **{name: tuple(int(n) for n in getattr(self, name))
+                             for name in ("hidden_layers_sizes", "widths", "pools")})
+
+    def require_size(self, n_ins):
+        """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
+        sizes = [n_ins, *self.hidden_layers_sizes]
+        layers = [4 * width * below * above for width, below, above in zip(self.widths, sizes, sizes[1:])]
+        if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
+            raise TrainingError(f"the bases of a layer take up to {max(layers) / 1e9:,.2f} GB, and a model's "
+                                f"{MAX_BYTES / 1e9:.2f} GB at most: give fewer or shorter ones")
+
+
+def _check_sizes(sizes):
+    if not isinstance(sizes, (tuple, list)) or not all(_is_integer(n) and n > 0 for n in sizes) or (
+            not 1 <= len(sizes) <= _MOST_LAYERS):
+        raise TrainingError(f"hidden_layers_sizes is {sizes!r}: give at least one layer, each of at least one "
+                            f"unit, and at most {_MOST_LAYERS} layers")
+
+
+def _check_choices(settings):
+    for name, choices in _CHOICES.items():
+        if hasattr(settings, name) and getattr(settings, name) not in choices:
+            raise TrainingError(f"{name} is {getattr(settings, name)!r}: choose one of {', '.join(choices)}")
+
+
+def _make_plain(settings, **plain):
+    """Check the numbers, and put plain ones in their place: a sweep draws with NumPy, whose are none of JSON's."""
+    names = {field.name for field in fields(settings)}
+    for name in filter(names.__contains__, _INTEGERS):
+        least, most = _INTEGERS[name]
+        plain[name] = int(_checked(settings, name, lambda value: _is_integer(value) and least <= value <= most,
+                                   f"an integer of at least {least} and at most {most:,}"))
+    for name in filter(names.__contains__, _NUMBERS):
+        lowest, below, text = _NUMBERS[name]
+        plain[name] = float(_checked(
+            settings, name, lambda value: isinstance(value, Real) and lowest <= value < below, text))
+    for name, value in plain.items():
+        object.__setattr__(settings, name, value)
+
+
+def _checked(settings, name, is_right, text):
+    value = getattr(settings, name)
+    if not is_right(value):
+        raise TrainingError(f"{name} is {value!r}: give {text}")
+    return value
 
 
 _CHOICES = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
 _MOST_LAYERS = 100
+_MOST_FRAMES = 1000  # of a base or a block
 # the least and the greatest value of each
 _INTEGERS = {"pretrain_epochs": (0, 10**6), "finetune_epochs": (0, 10**6), "k": (1, 10**6), "batch_size": (1, 10**6),
-             "shard_frames": (1, 10**12), "seed": (0, 2**32 - 1), "patience": (1, 10**9)}
+             "piece_blocks": (1, 10**6), "shard_frames": (1, 10**12), "seed": (0, 2**32 - 1), "patience": (1, 10**9)}
 _POSITIVE = np.nextafter(0, 1), np.inf, "a positive number"
 _SHARE = 0, 1, "a number from 0 on, below 1"
 _FACTOR = 0, np.inf, "0 or a positive number"
