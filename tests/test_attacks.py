@@ -76,7 +76,8 @@ def attack_with_metadata(folder):
         with_meta(folder / "model.npz", meta | changes | {"frame_settings": meta["frame_settings"] | frame_changes})
         for arguments in (["info", "model.npz"], ["classify", "model.npz", "song.wav"]):
             status, said = command(*arguments)
-            assert status == 0 and not said or status == 2 and said.count("\n") == 1, said
+            is_short = status == 1 and "too short" in said  # at the rate that the model asks for
+            assert status == 0 and not said or status == 2 and said.count("\n") == 1 or is_short, said
 
     attack()
 

@@ -8,10 +8,6 @@ from dbn.cli.options import check_bounds, checked_jobs
 from dbn.cli.recordings import check_output, for_each
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
-from dbn.explorer.gather import Gatherer, Recording, name_below, representations
-from dbn.explorer.page import write_page
-from dbn.explorer.plane import planes
-from dbn.explorer.sound import PLAYABLE, require_mp3
 from dbn.system.files import disk_errors
 
 N_FRAMES, N_SONGS = 1000, 12  # points, and songs in the player
@@ -22,6 +18,11 @@ BOUNDS = {"frames": (5, 5000), "songs": (0, 100), "seed": (0, 2**32 - 1)}
 
 def run_explore(options):
     """``dbn explore``: frames of all recordings by t-SNE (Figure 2) and some of the songs in a player, on one page."""
+    # with SciPy's signals, half a second to import, for which other commands need not wait
+    from dbn.explorer.gather import Gatherer, Recording, name_below, representations
+    from dbn.explorer.page import write_page
+    from dbn.explorer.plane import planes
+
     _check(options)
     model = open_classifier(options.model)
     with open_inputs(options.files) as (inputs, problems):
@@ -47,6 +48,7 @@ def run_explore(options):
 
 def say_unplayable(exploration):
     """Say on standard error which linked files no browser plays."""
+    from dbn.explorer.sound import PLAYABLE
     suffixes = {song.recording.path.suffix.lower() for song in exploration.songs} - PLAYABLE
     if suffixes:
         print(f"dbn: note: browsers may not play {', '.join(map(printable, sorted(suffixes)))} files, to which the "
@@ -60,4 +62,5 @@ def _check(options):
     if not options.output.lower().endswith((".html", ".htm")):
         raise DBNError(f"{options.output}: the name of a page ends in .html")
     if options.embed:
+        from dbn.explorer.sound import require_mp3
         require_mp3()

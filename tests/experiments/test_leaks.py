@@ -146,7 +146,7 @@ def everything(folder, garbled):
             table.main(argv)
         sweep_report.write(options, sweep.search(options, SPACE))
     assert dbn_command(["train", str(root), "-o", str(folder / "model.npz"), "--labels", str(folder / "labels.csv"),
-                        "--jobs", "1", "--pretrain-epochs", "1", *NETWORK]) == 0
+                        "--jobs", "1", "--recipe", "paper", "--pretrain-epochs", "1", *NETWORK]) == 0
     return SimpleNamespace(folder=folder, out=out, fits=fits)
 
 
