@@ -61,6 +61,9 @@ def _check(options):
         raise DBNError('"-": a page names its recordings and links to them; write standard input to a file first')
     if not options.output.lower().endswith((".html", ".htm")):
         raise DBNError(f"{options.output}: the name of a page ends in .html")
+    folder = Path(options.output).parent
+    if not folder.is_dir():
+        raise DBNError(f"{options.output}: cannot be written: there is no folder {folder}; make it first")
     if options.embed:
         from dbn.explorer.sound import require_mp3
         require_mp3()

@@ -151,7 +151,7 @@ def test_keyboard_and_player(browser):
 @pytest.mark.parametrize("arguments, message", [
     (["{song}", "-o", "page.txt"], "ends in .html"), (["-", "-o", "page.html"], "write standard input to a file"),
     (["{song}", "-o", "page.html", "--frames", "1"], "--frames is 1"),
-    (["{song}", "-o", "none/page.html"], "cannot be written"),
+    (["{song}", "-o", "none/page.html"], "there is no folder none; make it first"),
     (["{song}", "-o", "page.html", "--songs", "1000"], "--songs is 1000")])
 def test_what_cannot_be(music, tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
