@@ -37,7 +37,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "training.settings": ["ConvolutionalSettings", "TrainingSettings"],
     "training.loops": ["train"],
     "training.convolutional": ["train_convolutional"],
-    "trained.convolutional": ["ConvolutionalModel", "load_convolutional", "save_convolutional"],
+    "trained.convolutional": ["ConvolutionalModel"],
     "trained.model": ["Model", "load_model", "open_model", "save_model"],
     "trained.tagger": ["Tagger", "load_tagger", "save_tagger"],
     "audio.reading": ["load_audio"],

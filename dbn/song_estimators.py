@@ -14,8 +14,8 @@ from dbn.estimators import layer_numbers
 from dbn.training.convolutional import fit_songs
 from dbn.training.settings import ConvolutionalSettings
 
-SETTINGS = ("hidden_layers_sizes", "widths", "pools", "visible", "pretrain_lr", "pretrain_epochs", "k", "piece_blocks",
-            "batch_size", "momentum", "weight_decay", "sparsity_cost", "sparsity_target")
+SETTINGS = ("hidden_layers_sizes", "widths", "pools", "visible", "visible_std", "pretrain_lr", "pretrain_epochs", "k",
+            "piece_blocks", "batch_size", "momentum", "weight_decay", "sparsity_cost", "sparsity_target")
 
 
 class ConvolutionalDBNFeatures(TransformerMixin, BaseEstimator):
@@ -25,13 +25,11 @@ class ConvolutionalDBNFeatures(TransformerMixin, BaseEstimator):
     ----------
     layers : "all" or list of int
         Which layers' features :meth:`transform` gives, numbered from 1, side by side in this order.
-    hidden_layers_sizes, widths, pools, visible, pretrain_lr, pretrain_epochs, k, piece_blocks, batch_size, momentum, \
-    weight_decay, sparsity_cost, sparsity_target
-        See :class:`dbn.training.settings.ConvolutionalSettings`.
+    hidden_layers_sizes, widths, pools, visible, visible_std, pretrain_lr, pretrain_epochs, k, piece_blocks, \
+    batch_size, momentum, weight_decay, sparsity_cost, sparsity_target
+        See :class:`dbn.training.settings.ConvolutionalSettings`; a `visible_std` of 0.2 is Lee et al.'s.
     scaling : str
         What frames are scaled by, fitted on the training songs; see :mod:`dbn.audio.scaling`.
-    visible_std : float
-        Standard deviation of Gaussian visible units; 0.2 is Lee et al.'s, see :mod:`dbn.crbm`.
     random_state : int, numpy.random.RandomState or None
         Of all draws. The same integer gives the same bits.
     verbose : bool
@@ -42,9 +40,9 @@ class ConvolutionalDBNFeatures(TransformerMixin, BaseEstimator):
     layers_ : tuple of int
         Numbers of the layers.
     model_ : dbn.trained.convolutional.ConvolutionalModel
-        Which :func:`dbn.trained.convolutional.save_convolutional` can write.
+        Which :func:`dbn.trained.model.save_model` can write.
     history_ : list of dict
-        One record an epoch, see :class:`dbn.training.convolutional.ConvolutionalResult`.
+        One record an epoch, see :class:`dbn.training.running.TrainingResult`.
     n_features_in_ : int
         Values of a frame.
 
@@ -103,7 +101,7 @@ class ConvolutionalDBNFeatures(TransformerMixin, BaseEstimator):
         songs = _checked_songs(X)
         stops = np.cumsum([0] + [len(song) for song in songs])
         frames = FrameSet(np.concatenate(songs), list(zip(stops, stops[1:])))
-        self.model_ = fit_songs(frames, settings, self.scaling, self.visible_std, self.verbose)
+        self.model_ = fit_songs(frames, settings, self.scaling, self.verbose)
         self.layers_, self.history_ = layers, self.model_.history
         self.n_features_in_ = songs[0].shape[1]
         return self

@@ -3,12 +3,13 @@
 `smoke` shows that the commands work, `demo` that the system does, `paper` is the paper's own size and settings. What
 the paper leaves open is marked so; our choice stands beside it.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
 
 from dbn.audio.spectra import HIGHEST_RATE, LONGEST_FRAME, LONGEST_HOP
+from dbn.training.recipes import CONVOLUTIONAL
 from dbn.training.settings import TrainingSettings
 
 
@@ -132,7 +133,7 @@ class Profile:
     # --- the questions (experiments/questions/) ---
     question_rows: int | None = None      # the most rows of a question, evenly taken; None is all
 
-    # --- the network and its training (§3, §4.1, Table 1) ---
+    # --- the network and its training (§3, §4.1, Table 1), or a convolutional network's settings ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
     # --- the search for such a network (§4.1: "about 200 different combinations", the best validation error wins) ---
@@ -142,6 +143,20 @@ class Profile:
     sweep_valid_frames: int | None = None  # validation frames, likewise
     sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
     # the training's patience holds for the points as well: a search of no more epochs stops none before its rung
+
+    def convolutional(self, changes, training):
+        """This profile with a convolutional network in place of the paper's.
+
+        Parameters
+        ----------
+        changes : dict
+            Fields that differ; the scaling is else :data:`dbn.training.recipes.CONVOLUTIONAL`'s.
+        training : dict
+            Fields of :class:`dbn.training.settings.ConvolutionalSettings`; epochs and patience are else this profile's.
+        """
+        shared = {name: getattr(self.training, name) for name in ("pretrain_epochs", "finetune_epochs", "patience")}
+        return replace(self, **{"scaling": CONVOLUTIONAL.scaling} | changes,
+                       training=CONVOLUTIONAL.settings(shared | training))
 
 
 PRETRAIN_SONGS = "labelled", "all"

@@ -33,6 +33,8 @@ def main(argv=None):
     options = parse(__doc__, argv, OWN_OPTIONS)
     if options.winner:
         raise DBNError("--from-sweep is for what comes after the search; leave it out here")
+    if options.network != "frames":
+        raise DBNError("--network convolutional: the search draws settings of the paper's network; leave it out")
     n_points = options.profile.sweep_points
     if (options.profile.train_songs, options.profile.train_share) != (1, 1):
         raise DBNError("--train-songs and --train-share are for tables and questions; a search takes --sweep-frames")

@@ -3,6 +3,7 @@ import json
 import os
 import sys
 from contextlib import contextmanager, nullcontext
+from itertools import tee
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def run_classify(options):
 
     def probabilities(source, progress):
         total, n_frames = np.zeros(len(model.classes)), 0
-        for rows in outputs(model, source.path, model.predict_proba, progress):
+        for rows in outputs(model, source.path, model.probability_blocks, progress):
             total += rows.sum(axis=0, dtype=np.float64)
             n_frames += len(rows)
         return total / n_frames, n_frames, _seconds(model, n_frames)
@@ -57,7 +58,7 @@ def run_tag(options):
     def decision_values(source, progress):
         statistics = WindowStatistics(tagger.frame_rate, tagger.window_seconds, tagger.window_hop)
         total, n_windows = np.zeros(len(tagger.names)), 0
-        for windows in windows_of(statistics, outputs(tagger.model, source.path, tagger.frame_features, progress)):
+        for windows in windows_of(statistics, outputs(tagger.model, source.path, tagger.feature_blocks, progress)):
             total += tagger.decision_values(windows).sum(axis=0)
             n_windows += len(windows)
         return total / n_windows, n_windows, _seconds(tagger.model, statistics.n_rows)
@@ -103,8 +104,10 @@ def run_plot(options):
     check_format(output)
     model = open_classifier(options.model)
 
-    def everything(frames):
-        return np.hstack([*model.activations(frames), model.predict_proba(frames)])
+    def everything(blocks):
+        blocks, again = tee(blocks)
+        return (np.hstack([*activations, probabilities]) for activations, probabilities
+                in zip(model.activation_blocks(blocks), model.probability_blocks(again), strict=True))
 
     def plot(source, progress):
         rate = frame_rate(model.frame_settings)

@@ -91,8 +91,8 @@ class _Choice:
     def rows(self, model, path, progress=None):
         """A recording's rows, block by block: float32 [m, d]."""
         def features(frames):
-            activations = model.activations(frames)
-            return np.hstack([activations[layer - 1] for layer in self.layers])
+            return (np.hstack([activations[layer - 1] for layer in self.layers])
+                    for activations in model.activation_blocks(frames))
 
         blocks, statistics = outputs(model, path, features, progress), self.statistics(model)
         return blocks if statistics is None else windows_of(statistics, blocks)

@@ -30,11 +30,24 @@ def for_each(inputs, problems, work, description):
     return 1 if progress.n_failed else 0
 
 
-def outputs(model, path, compute, progress=None):
-    """What `compute` makes of the frames of the recording in a file, block by block: float32 [m, d]."""
-    for frames in stream_magnitudes(path, **model.frame_settings):
+def outputs(model, path, stream, progress=None):
+    """What `stream` makes of the blocks of frames of the recording in a file, block by block: float32 [m, d]."""
+    n_frames = 0
+
+    def blocks():
+        nonlocal n_frames
+        for frames in stream_magnitudes(path, **model.frame_settings):
+            n_frames += len(frames)
+            yield frames
+        if n_frames < model.min_frames:
+            raise AudioError(path, f"has {n_frames} frames, and the network takes {model.min_frames} at least")
+
+    rows_of = stream(blocks())
+    while True:
         with np.errstate(over="ignore", invalid="ignore"):
-            rows = compute(frames)
+            rows = next(rows_of, None)
+        if rows is None:
+            return
         require_finite(rows, path)
         yield rows
         if progress is not None:

@@ -7,6 +7,6 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "model": ["Model", "load_model", "open_model", "save_model"],
     "forward": ["class_probabilities", "hidden_activations"],
-    "convolutional": ["ConvolutionalModel", "load_convolutional", "save_convolutional"],
+    "convolutional": ["ConvolutionalModel"],
     "tagger": ["TagMeasure", "TagSVM", "Tagger", "has_tags", "load_tagger", "save_tagger"],
 })

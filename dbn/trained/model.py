@@ -1,33 +1,26 @@
 """A trained model as one ``.npz``: what is needed to compute features and labels, and how it came about.
 
-The file holds plain arrays and one text in JSON. It is read without pickle,
-every array's size and dtype is checked before its data are, and the same model
-gives the same bytes.
+The same model gives the same bytes, see :mod:`dbn.trained.archive`. What is saved and read here may be a convolutional
+network as well, see :mod:`dbn.trained.convolutional`.
 """
 import json
 import os
-import zipfile
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, ModelFileError
-from dbn.system.files import atomic_path, require_plain_file
+from dbn.trained import convolutional
+from dbn.trained.archive import (SHIPPED, check_json, open_archive, read_array, read_json, read_scaling, scaling_arrays,
+                                 write_arrays)
 from dbn.trained.forward import class_probabilities, hidden_activations
 from dbn.trained.generative import gibbs_means, random_units, visible_means
 
 FORMAT = "hamel-eck-dbn"
 VERSION = 2  # of files that a program for version 1 would misread; all others are of version 1
-MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
-MAX_TOTAL_BYTES = 2**30  # of all arrays
-MAX_TEXT_BYTES = 2**26  # of a text in JSON, whose lists take ten times as much
-MAX_HEADER_BYTES = 10_000
-SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
 
-_ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
+ANSWERS = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
 
 
 @dataclass(frozen=True)
@@ -83,6 +76,11 @@ class Model:
         """Number of hidden layers."""
         return len(self.weights) - 1
 
+    @property
+    def min_frames(self):
+        """The fewest frames of a song."""
+        return 1
+
     def activations(self, frames):
         """The learned features (paper §4.1): every hidden layer's activations.
 
@@ -104,10 +102,18 @@ class Model:
         frames = np.asarray(frames, dtype=np.float32)
         return hidden_activations(frames, self.layers()[:-1], self.scaling, self.activation)
 
+    def activation_blocks(self, parts):
+        """:meth:`activations` of each of the parts that a song's frames come in: an iterator of lists of arrays."""
+        return map(self.activations, parts)
+
     def predict_proba(self, frames):
         """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
         return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling,
                                    self.activation)
+
+    def probability_blocks(self, parts):
+        """:meth:`predict_proba` of each of the parts that a song's frames come in: an iterator of arrays."""
+        return map(self.predict_proba, parts)
 
     def reconstruct(self, frames, n_layers=None):
         """Frames sent up through the RBMs and down again, by means and without draws.
@@ -196,18 +202,22 @@ class Model:
 
 
 def save_model(path, model):
-    """Write a :class:`Model` beside its place and rename it into it; `path` ends in ``.npz``.
+    """Write a :class:`Model` or a :class:`dbn.trained.convolutional.ConvolutionalModel` beside its place and rename it into it.
 
     Raises
     ------
     ModelFileError
-        The name has another ending, or the file cannot be written.
+        The name does not end in ``.npz``, or the file cannot be written.
     """
     write_arrays(path, model_arrays(model))
 
 
 def model_arrays(model):
-    """What a file holds of a :class:`Model`: a dict of arrays."""
+    """What a file holds of a model of either kind: a dict of arrays."""
+    return _arrays(model) if isinstance(model, Model) else convolutional.model_arrays(model)
+
+
+def _arrays(model):
     meta = {"format": FORMAT, "version": 1, "visible": model.visible, "output": model.output,
             "n_layers": model.n_layers, "classes": list(model.classes), "scaling": model.scaling.kind,
             "frame_settings": model.frame_settings, "history": model.history, "about": model.about}
@@ -221,24 +231,8 @@ def model_arrays(model):
     return arrays | scaling_arrays(model.scaling)
 
 
-def scaling_arrays(scaling):
-    """What a file holds of a fitted :class:`dbn.audio.scaling.Scaling` beside its kind: a dict of arrays."""
-    return {f"scaling_{name}": array for name, array in scaling.to_arrays().items() if name != "kind"}
-
-
-def write_arrays(path, arrays):
-    """Write a dict of arrays as :func:`save_model` does; the same arrays give the same bytes."""
-    if not str(path).endswith(".npz"):
-        raise ModelFileError(f"{path}: a model file's name ends in .npz")
-    try:
-        with atomic_path(path) as temporary:
-            np.savez(temporary, **arrays)
-    except OSError as error:
-        raise ModelFileError(f"{path}: the model cannot be written: {error.strerror or error}") from error
-
-
 def open_model(name_or_path):
-    """Read the :class:`Model` of a file, or the one that ships with the package, see :func:`model_path`.
+    """Read the model of a file, or the one that ships with the package, see :func:`model_path`.
 
     Raises
     ------
@@ -266,7 +260,9 @@ def model_path(name_or_path):
 
 
 def load_model(path):
-    """Read a :class:`Model`; nothing in the file can run code or take more memory than a model may.
+    """Read a :class:`Model` or a :class:`dbn.trained.convolutional.ConvolutionalModel`, whichever the file holds.
+
+    Nothing in the file can run code or take more memory than a model may.
 
     Raises
     ------
@@ -277,35 +273,12 @@ def load_model(path):
         return read_model(archive, path)
 
 
-@contextmanager
-def open_archive(path):
-    """A model file open for reading; whatever is wrong with its bytes comes out as a :class:`ModelFileError`.
-
-    Yields
-    ------
-    zipfile.ZipFile
-    """
-    require_plain_file(path, ModelFileError)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            n_bytes = sum(info.file_size for info in archive.infolist())
-            if n_bytes > MAX_TOTAL_BYTES:
-                raise ModelFileError(f"{path}: its arrays have {n_bytes:,} bytes, and a model at most "
-                                     f"{MAX_TOTAL_BYTES:,}")
-            yield archive
-    except ModelFileError:
-        raise
-    except OSError as error:
-        by_name = f"; dbn.open_model({str(path)!r}) reads the model that comes with the program" * (
-            (SHIPPED / f"{path}.npz").is_file())
-        raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}{by_name}") from error
-    except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
-        raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
-
-
 def read_model(archive, path):
-    """The :class:`Model` of an open archive; `path` names it in messages."""
-    meta = _read_meta(archive, path)
+    """The model of an open archive; `path` names it in messages."""
+    meta = read_json(archive, "meta", path)
+    if meta.get("format") == convolutional.FORMAT:
+        return convolutional.read_model(archive, meta, path)
+    _check_meta(archive, meta, path)
     n = meta["n_layers"] + 1
     weights = [read_array(archive, f"W{i}", 2) for i in range(n)]
     biases = [read_array(archive, f"b{i}", 1) for i in range(n)]
@@ -317,83 +290,15 @@ def read_model(archive, path):
     return model
 
 
-def read_scaling(archive, kind):
-    """The fitted :class:`dbn.audio.scaling.Scaling` of this kind in an open archive."""
-    ndims = {"offset": 1, "gain": 1} | ({} if Scaling(kind).n_components is None else {"components": 2})
-    arrays = {name: read_array(archive, f"scaling_{name}", ndim) for name, ndim in ndims.items()}
-    return Scaling.from_arrays({"kind": kind} | arrays)
-
-
-def _read_meta(archive, path):
+def _check_meta(archive, meta, path):
     kinds = {"n_layers": int, "classes": list, "scaling": str, "frame_settings": dict, "history": list, "about": dict}
-    meta = read_json(archive, "meta", path, FORMAT, VERSION, kinds)
+    check_json(meta, path, FORMAT, VERSION, kinds)
     meta.setdefault("activation", "sigmoid")
-    for name, answers in _ANSWERS.items():
+    for name, answers in ANSWERS.items():
         if meta.get(name) not in answers:
             raise ModelFileError(f"{path}: damaged: its {name!r} is none of {', '.join(answers)}")
     if not 1 <= meta["n_layers"] <= len(archive.namelist()):
         raise ModelFileError(f"{path}: damaged: it speaks of {meta['n_layers']} layers")
-    return meta
-
-
-def read_json(archive, name, path, file_format, version, kinds):
-    """A dict out of an open archive's member `name`, a text in JSON, its format, version and entries' kinds checked."""
-    meta = json.loads(str(read_array(archive, name, 0, kinds="U")))
-    if not isinstance(meta, dict) or meta.get("format") != file_format:
-        raise ModelFileError(f"{path}: not a model file of this program")
-    if not isinstance(meta.get("version"), int) or meta["version"] > version:
-        raise ModelFileError(f"{path}: written by a newer version of this program (format {meta.get('version')}, "
-                             f"this one reads {version}); update the program")
-    for entry, kind in kinds.items():
-        if not isinstance(meta.get(entry), kind):
-            raise ModelFileError(f"{path}: damaged: its {entry!r} is missing or of the wrong kind")
-    return meta
-
-
-def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
-    """One array of an open archive, its header checked before any data are read.
-
-    Parameters
-    ----------
-    archive : zipfile.ZipFile
-    name : str
-        Of its member, without ``.npy``.
-    ndim : int
-        Dimensions that it must have.
-    kinds : str
-        NumPy's letters of the kinds of dtype that it may have.
-    float_type : dtype
-        What floats are converted to; they must be finite.
-
-    Returns
-    -------
-    ndarray
-    """
-    info = archive.getinfo(f"{name}.npy")
-    most = MAX_TEXT_BYTES if kinds == "U" else MAX_BYTES
-    if info.file_size > most:
-        raise ValueError(f"{name} has {info.file_size:,} bytes, and at most {most:,} are read")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # as NumPy writes; others unpack in memory
-        raise ValueError(f"{name} is packed in a way that NumPy does not use")
-    with archive.open(info) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0,
-                       (2, 0): np.lib.format.read_array_header_2_0}.get(version)
-        if read_header is None:
-            raise ValueError(f"{name} is in format {version}")
-        shape, fortran, dtype = read_header(file, max_header_size=MAX_HEADER_BYTES)
-        if dtype.kind not in kinds or len(shape) != ndim or min(shape, default=0) < 0:
-            raise ValueError(f"{name} is {dtype} of shape {shape}")
-        n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if n_bytes > info.file_size:
-            raise ValueError(f"{name} claims {n_bytes:,} bytes and has {info.file_size:,}")
-        data = file.read(n_bytes)
-    array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
-    if kinds == "f":
-        array = array.astype(float_type)
-        if not np.isfinite(array).all():
-            raise ValueError(f"{name} holds values that are not finite")
-    return array
 
 
 def _check_shapes(model, path):

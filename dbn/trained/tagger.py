@@ -25,7 +25,8 @@ import numpy as np
 from dbn.audio.pooling import frame_rate
 from dbn.errors import DBNError, ModelFileError
 from dbn.features.aggregate import aggregate
-from dbn.trained.model import Model, model_arrays, open_archive, read_array, read_json, read_model, write_arrays
+from dbn.trained.archive import check_json, open_archive, read_array, read_json, write_arrays
+from dbn.trained.model import Model, model_arrays, read_model
 
 FORMAT = "hamel-eck-tags"
 VERSION = 1
@@ -87,7 +88,7 @@ class Tagger:
 
     Attributes
     ----------
-    model : dbn.trained.model.Model
+    model : dbn.trained.model.Model or dbn.trained.convolutional.ConvolutionalModel
         The network.
     windows : float32 [n_windows, d]
         Features of the windows that are support vectors; d is twice the number of hidden units.
@@ -123,6 +124,10 @@ class Tagger:
     def frame_features(self, frames):
         """All layers side by side: float32 [n_frames, d / 2] of unscaled DFT magnitudes float32 [n_frames, n_ins]."""
         return np.hstack(self.model.activations(frames))
+
+    def feature_blocks(self, parts):
+        """:meth:`frame_features` of a song whose frames come in parts: an iterator of arrays."""
+        return map(np.hstack, self.model.activation_blocks(parts))
 
     def decision_values(self, x):
         """Decision value of every tag for windows' features.
@@ -244,7 +249,8 @@ def load_tagger(path):
             raise ModelFileError(f"{path}: holds a network and no tags; dbn train-tags makes a file with "
                                  "tags, and Table 4 leaves one (make table4)")
         kinds = {"tags": list, "window_seconds": (int, float), "window_hop": (int, float), "about": dict}
-        meta = read_json(archive, META, path, FORMAT, VERSION, kinds)
+        meta = read_json(archive, META, path)
+        check_json(meta, path, FORMAT, VERSION, kinds)
         tags, windows = meta["tags"], read_array(archive, "tag_windows", 2)
         support = read_array(archive, "tag_support", 1, kinds="i")
         means, scales = (read_array(archive, f"tag_{name}", 2, float_type=np.float64) for name in ("mean", "scale"))

@@ -1,12 +1,12 @@
-"""Greedy pre-training of a convolutional DBN on songs (Lee, Pham, Largman and Ng 2009, see :mod:`dbn.crbm`).
+"""Training of a convolutional DBN on songs: greedy pre-training (Lee, Pham, Largman and Ng 2009), then fine-tuning.
 
 A minibatch is some pieces of songs, none of which crosses a song's end. All pieces of a layer are of one length, that
 of `piece_blocks` blocks of a base, and follow each other so that every position of a base is in one piece. Where the
 first one begins is drawn anew for each song in each epoch, as far as what is left over allows. Songs that are shorter
-than a piece teach nothing.
+than a piece teach nothing. In fine-tuning it is the same with `finetune_blocks` of the top layer's blocks.
 """
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 
@@ -15,42 +15,26 @@ from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
 from dbn.errors import TrainingError
 from dbn.system.blas import one_blas_thread
-from dbn.trained.convolutional import ConvolutionalModel, LayerFeatures
+from dbn.system.files import release_pages, write_rows
+from dbn.trained.convolutional import ConvolutionalModel, LayerFeatures, frames_of_blocks
 from dbn.training.epochs import PiecesGraph, compiled_epoch
-from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, carried_variables, epochs_bar, finite_values, lent,
-                                  run_in_calls)
+from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning, carried_variables,
+                                  check_sets, epochs_bar, finetune_epochs, finite_values, lent, run_in_calls, stored)
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState, fingerprint, run_folder
 
 PIECES_PER_CALL = 128  # a compiled call of about a second with 300 bases
+MOST_IN_MEMORY = 200_000  # frames; more are in a file that is mapped
 
 
-@dataclass(frozen=True)
-class ConvolutionalResult:
-    """A trained network and how it came about.
-
-    Attributes
-    ----------
-    cdbn : dbn.cdbn.ConvolutionalDBN
-    history : list of dict
-        One record an epoch: ``stage`` ("pretrain"), ``layer`` and ``epoch`` (from 1), ``cost`` (mean over the pieces,
-        see :meth:`dbn.crbm.ConvolutionalRBM.get_reconstruction_cost`), ``seconds``.
-    versions : dict
-        Of what computed it, over all starts of the run.
-    """
-
-    cdbn: ConvolutionalDBN
-    history: list
-    versions: dict
-
-
-def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None, data_key="", progress=True):
-    """Pre-train every layer of a convolutional DBN.
+def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None, data_key="", progress=True,
+                        valid_songs=None, n_outs=0, pretrain_songs=None):
+    """Pre-train every layer of a convolutional DBN, and fine-tune them all on the labels.
 
     Parameters
     ----------
     songs : dbn.audio.frames.FrameSet
-        Scaled frames, a segment a song; no labels are looked at. They are held in memory.
+        Scaled frames, a segment a song.
     settings : ConvolutionalSettings
         All choices.
     directory : path, optional
@@ -60,40 +44,51 @@ def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None,
         Names the data; a checkpoint of other data is refused.
     progress : bool
         Whether to show progress bars where standard error is a terminal.
+    valid_songs : dbn.audio.frames.FrameSet, optional
+        Scaled frames that early stopping looks at, with labels as `songs` then has.
+    n_outs : int
+        Number of classes; 0 for no fine-tuning: then no label is looked at, and `valid_songs` is None.
+    pretrain_songs : dbn.audio.frames.FrameSet, optional
+        Scaled frames to pre-train on instead; they need no labels.
 
     Returns
     -------
-    ConvolutionalResult
+    dbn.training.running.TrainingResult
+        The validation error is that of :meth:`dbn.trained.convolutional.ConvolutionalModel.predict_proba`, by frame.
 
     Raises
     ------
     DivergedError
         A cost or a parameter is no longer a finite number.
     TrainingError
-        No song is as long as a piece, or a checkpoint that cannot be used.
+        No song is as long as a piece, sets that do not fit each other, or a checkpoint that cannot be used.
     """
-    settings.require_size(songs.n_features)
+    if n_outs:
+        check_sets(songs, valid_songs, n_outs)
+    settings.require_size(songs.n_features, n_outs)
     cdbn = ConvolutionalDBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=songs.n_features,
                             hidden_layers_sizes=settings.hidden_layers_sizes, widths=settings.widths,
-                            pools=settings.pools, visible=settings.visible, dtype="float32")
-    with run_folder(directory), one_blas_thread:
-        data_key = [data_key, songs.bounds.tolist()]
-        state = RunState(directory, None if directory is None else fingerprint(settings, [songs], 0, data_key))
+                            pools=settings.pools, visible=settings.visible, dtype="float32", n_outs=n_outs,
+                            output=settings.output)
+    with run_folder(directory) as folder, one_blas_thread:
+        sets = [each for each in (songs, valid_songs, pretrain_songs) if each is not None]
+        data_key = [data_key, *(each.bounds.tolist() for each in sets)]
+        state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
         if state.history:
             state.require_fit(cdbn.get_values(), settings)
             cdbn.set_values(state.values)
-        songs = songs.stored() if songs.rows is None else songs
-        for layer in range(cdbn.n_layers):
-            if layer:
-                songs = _features(songs, cdbn.rbm_layers[layer - 1])
-            if layer >= state.stage:
-                _pretrain_layer(cdbn, layer, songs, settings, state, progress)
-                state.next_stage()
-    return ConvolutionalResult(cdbn, state.history, state.versions)
+        songs, *others = (stored(each, folder / f"{name}-inputs.npy", MOST_IN_MEMORY)
+                          for each, name in zip(sets, ("training", "validation", "pretraining")))
+        _pretrain(cdbn, songs if pretrain_songs is None else others[-1], settings, state, folder, progress)
+        stopped = None
+        if n_outs:
+            stopped = _finetune(cdbn, songs, others[0], settings, state, progress)
+            cdbn.set_values(state.best_values)
+    return TrainingResult.of(cdbn, state, stopped)
 
 
-def fit_songs(songs, settings, scaling_kind, visible_std=1.0, progress=True):
-    """Fit a scaling to songs, train on them, and put both into a model.
+def fit_songs(songs, settings, scaling_kind, progress=True):
+    """Fit a scaling to songs, train on them without labels, and put both into a model.
 
     Parameters
     ----------
@@ -103,8 +98,6 @@ def fit_songs(songs, settings, scaling_kind, visible_std=1.0, progress=True):
         All choices of the training.
     scaling_kind : str
         One of :data:`dbn.audio.scaling.KINDS`, or principal components.
-    visible_std : float
-        Standard deviation of Gaussian visible units: the scaled frames are divided by it, which is the same.
     progress : bool
         Whether to show progress bars where standard error is a terminal.
 
@@ -115,58 +108,148 @@ def fit_songs(songs, settings, scaling_kind, visible_std=1.0, progress=True):
     Raises
     ------
     DBNError
-        See :func:`train_convolutional`; or a deviation that is not positive, or not 1 for binary units.
+        See :func:`train_convolutional`.
     """
-    if not 0 < visible_std < np.inf or (settings.visible != "gaussian" and visible_std != 1):
-        raise TrainingError(f"visible_std is {visible_std!r}: give a positive number, and 1 for visible='bernoulli'")
-    scaling = Scaling(scaling_kind).fit(x for x, _ in songs.blocks())
-    scaling.gain = scaling.gain / np.float32(visible_std)
+    scaling = fitted_scaling(songs, settings, scaling_kind)
     result = train_convolutional(songs.with_scaling(scaling), settings, progress=progress)
-    return ConvolutionalModel.from_cdbn(result.cdbn, scaling, history=result.history)
+    return ConvolutionalModel.from_dbn(result.dbn, scaling, history=result.history)
 
 
-def _features(songs, rbm):
-    """What one layer's RBM makes of each song of a stored FrameSet, as another one."""
-    weights, bias, _ = (param.get_value(borrow=True) for param in rbm.params)
-    parts = []
-    for _, x in songs.songs():
-        layer = LayerFeatures((weights, bias), rbm.width, rbm.pool)
-        parts.append(np.concatenate([layer.add(x), layer.rest()]))
-    stops = np.cumsum([0] + [len(part) for part in parts])
+def fitted_scaling(songs, settings, scaling_kind):
+    """A scaling of this kind fitted to unscaled songs, divided by the deviation of the settings' visible units."""
+    scaling = Scaling(scaling_kind).fit(x for x, _ in songs.blocks())
+    scaling.gain = scaling.gain / np.float32(settings.visible_std)
+    return scaling
+
+
+def _pretrain(cdbn, songs, settings, state, folder, progress):
+    """Each RBM on what the ones below make of the songs, which are scaled and stored."""
+    if settings.pretrain_epochs == 0:
+        state.stage = max(state.stage, cdbn.n_layers)
+    for layer in range(state.stage, cdbn.n_layers):
+        path = folder / f"hidden-means-{layer}.npy"
+        inputs = _features(songs, cdbn.rbm_layers[:layer], path) if layer else songs
+        _pretrain_layer(cdbn, layer, inputs, settings, state, progress)
+        state.next_stage()
+        path.unlink(missing_ok=True)
+
+
+def _features(songs, rbms, path):
+    """What some layers' RBMs make of each song of a stored FrameSet, as another one."""
+    def of_songs():
+        for _, x in songs.songs():
+            for rbm in rbms:
+                weights, bias, _ = (param.get_value(borrow=True) for param in rbm.params)
+                layer = LayerFeatures((weights, bias), rbm.width, rbm.pool)
+                x = np.concatenate([layer.add(x), layer.rest()])
+            yield x
+
+    counts = np.diff(songs.bounds)
+    for rbm in rbms:
+        counts = np.maximum(counts - rbm.width + 1, 0) // rbm.pool
+    stops = np.cumsum([0, *counts])
     if not stops[-1]:
         raise TrainingError("no song is long enough for the layer's bases: give longer songs, or fewer layers")
-    return FrameSet(np.concatenate(parts), list(zip(stops, stops[1:])))
+    if stops[-1] <= MOST_IN_MEMORY:
+        rows = np.concatenate(list(of_songs()))
+    else:
+        rows = write_rows(path, int(stops[-1]), rbms[-1].n_hidden, of_songs())
+    return FrameSet(rows, list(zip(stops, stops[1:])))
+
+
+class _Pieces:
+    """The pieces of an epoch, for a compiled one that is lent the songs.
+
+    Parameters
+    ----------
+    songs : dbn.audio.frames.FrameSet
+        Scaled and stored.
+    settings : ConvolutionalSettings
+    compiled : dbn.training.epochs.CompiledPieces
+    step, overlap : int
+        See :func:`piece_starts`.
+    layer, option : int, str
+        The layer that the songs' frames are the inputs of, from 0, and what says how long a piece is, for a message.
+    """
+
+    def __init__(self, songs, settings, compiled, step, overlap, layer, option):
+        self.songs, self.settings, self.compiled = songs, settings, compiled
+        self._starts = partial(piece_starts, songs.bounds, step, overlap)
+        self.n_pieces = len(self._starts(np.random.default_rng(0)))
+        if not self.n_pieces:
+            raise TrainingError(f"no song has {step + overlap} frames of the inputs of layer {layer + 1}, which a "
+                                f"piece takes: give longer songs, or a {option} below {getattr(settings, option)}")
+        compiled.set_numbers(settings)
+        compiled.piece_frames.set_value(step + overlap)
+
+    def run(self, params, lr, stage, epoch, bar):
+        """One epoch; `stage` and `epoch` seed its cuts and its shuffling. Gives the mean cost over the pieces."""
+        rng, songs = np.random.default_rng([self.settings.seed, SHUFFLING, stage, epoch]), self.songs
+        starts = self._starts(rng)
+        self.compiled.set_pieces(starts, () if songs.labels is None else songs.labels[starts])
+        with lent(params, self.compiled):
+            total = run_in_calls(self.compiled, rng.permutation(self.n_pieces), self.settings.batch_size, lr, bar,
+                                 PIECES_PER_CALL)
+        release_pages(songs.rows)
+        return total / self.n_pieces
+
+
+@contextmanager
+def _lent_pieces(graph, songs, settings, *piece):
+    """The :class:`_Pieces` of a graph, `piece` being their last arguments; the songs are let go of at the end."""
+    compiled = compiled_epoch(graph, "float32")
+    pieces = _Pieces(songs, settings, compiled, *piece)
+    try:
+        compiled.data_x.set_value(songs.rows, borrow=True)
+        yield pieces
+    finally:
+        compiled.release_data()
 
 
 def _pretrain_layer(cdbn, layer, songs, settings, state, progress):
-    rbm = cdbn.rbm_layers[layer]
-    step, overlap = rbm.pool * settings.piece_blocks, rbm.width - 1
-    n_pieces = len(piece_starts(songs.bounds, step, overlap, np.random.default_rng(0)))
-    if not n_pieces:
-        raise TrainingError(f"no song has {step + overlap} frames of the inputs of layer {layer + 1}, which a piece "
-                            f"takes: give longer songs, or a piece_blocks below {settings.piece_blocks}")
-    graph = PiecesGraph.of(settings, layer)
+    rbm, graph = cdbn.rbm_layers[layer], PiecesGraph.of_pretraining(settings, layer)
     carried = carried_variables(graph, rbm.params, rbm, settings, state)
-    compiled = compiled_epoch(graph, cdbn.dtype)
-    compiled.set_numbers(settings)
-    compiled.piece_frames.set_value(step + overlap)
-    with ExitStack() as stack:
-        stack.callback(compiled.release_data)
-        compiled.data_x.set_value(songs.rows, borrow=True)
-        bar = stack.enter_context(epochs_bar(f"pre-training layer {layer + 1}", settings.pretrain_epochs * n_pieces,
-                                             state.epoch * n_pieces, progress, " pieces"))
+    piece = rbm.pool * settings.piece_blocks, rbm.width - 1, layer, "piece_blocks"
+    with _lent_pieces(graph, songs, settings, *piece) as pieces, \
+            epochs_bar(f"pre-training layer {layer + 1}", settings.pretrain_epochs * pieces.n_pieces,
+                       state.epoch * pieces.n_pieces, progress, " pieces") as bar:
         for epoch in range(state.epoch, settings.pretrain_epochs):
-            rng = np.random.default_rng([settings.seed, SHUFFLING, layer, epoch])
-            compiled.starts.set_value(piece_starts(songs.bounds, step, overlap, rng))
-            compiled.streams.seed([settings.seed, SAMPLING, layer, epoch])
-            with lent([*rbm.params, *carried], compiled):
-                cost = run_in_calls(compiled, rng.permutation(n_pieces), settings.batch_size, settings.pretrain_lr, bar,
-                                    PIECES_PER_CALL) / n_pieces
+            pieces.compiled.streams.seed([settings.seed, SAMPLING, layer, epoch])
+            cost = pieces.run([*rbm.params, *carried], settings.pretrain_lr, layer, epoch, bar)
             values = finite_values(cdbn, cost, f"pre-training of layer {layer + 1}, epoch {epoch + 1}", "pretrain_lr",
                                    settings.pretrain_lr, state)
             bar.set_postfix(cost=f"{cost:.3f}")
             state.carried = [variable.get_value() for variable in carried]
             state.finish_epoch(values, stage="pretrain", layer=layer + 1, epoch=epoch + 1, cost=cost)
+
+
+def _finetune(cdbn, songs, valid_songs, settings, state, progress):
+    """Gradient descent on the labels with early stopping, as :func:`dbn.training.loops.finetune`; why it ended."""
+    if state.stage > cdbn.n_layers:
+        return state.numbers["stopped"]
+
+    as_they_are = Scaling("none").fit([np.zeros((1, valid_songs.n_features), dtype=np.float32)])
+
+    def error_of():
+        model = ConvolutionalModel.from_dbn(cdbn, as_they_are)
+        wrong = sum(int((model.predict_proba(x).argmax(axis=1) != valid_songs.segment_labels[index]).sum())
+                    for index, x in valid_songs.songs())
+        return wrong / valid_songs.n_frames
+
+    begin_finetuning(cdbn, error_of, state)
+    step = settings.finetune_blocks * int(np.prod(settings.pools))
+    overlap = frames_of_blocks(settings.finetune_blocks, settings.widths, settings.pools) - step
+    piece = step, overlap, 0, "finetune_blocks"
+    with _lent_pieces(PiecesGraph.of_finetuning(settings), songs, settings, *piece) as pieces, \
+            epochs_bar("fine-tuning", settings.finetune_epochs * pieces.n_pieces, state.epoch * pieces.n_pieces,
+                       progress, " pieces") as bar:
+
+        def run_epoch(epoch):
+            return pieces.run(cdbn.params, settings.finetune_lr, cdbn.n_layers, epoch, bar)
+
+        finetune_epochs(cdbn, run_epoch, error_of, [], settings, state, bar, settings.finetune_epochs)
+    state.next_stage()
+    return state.numbers["stopped"]
 
 
 def piece_starts(bounds, step, overlap, rng):

@@ -166,7 +166,7 @@ def carried_state(graph, params, rbm, n_chains):
 
 
 class CompiledPieces(CompiledEpoch):
-    """An epoch of pre-training a convolutional RBM: what is shuffled are pieces of songs.
+    """An epoch of a convolutional network: what is shuffled are pieces of songs.
 
     Parameters
     ----------
@@ -179,8 +179,9 @@ class CompiledPieces(CompiledEpoch):
     ----------
     data_x : shared matrix [n, n_visible]
         The frames of all songs, one below the other.
-    starts : shared int64 vector [n_pieces]
-        The first frame of each piece; the epoch's ``order`` is one of these.
+    starts, data_y : shared int64 vector [n_pieces], shared int32 vector [n_pieces]
+        The first frame of each piece, and its class, which pre-training does not use; the epoch's ``order`` is of
+        these.
     piece_frames : shared int64 scalar
         Frames of every piece.
     params, numbers, streams
@@ -189,21 +190,28 @@ class CompiledPieces(CompiledEpoch):
 
     def __init__(self, graph, dtype):
         self.numbers = _shared_numbers(graph, dtype)
-        cdbn = ConvolutionalDBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,), widths=(graph.width,),
-                                pools=(graph.pool,), visible=graph.visible, dtype=dtype)
+        cdbn = ConvolutionalDBN(np.random.default_rng(0), n_ins=1, hidden_layers_sizes=(1,) * len(graph.widths),
+                                widths=graph.widths, pools=graph.pools, visible=graph.visible, dtype=dtype, n_outs=1,
+                                output=graph.output)
         self.data_x = pytensor.shared(np.zeros((0, 1), dtype=dtype), name="data_x")
+        self.data_y = pytensor.shared(np.zeros(0, dtype=np.int32), name="data_y")
         self.starts = pytensor.shared(np.zeros(0, dtype=np.int64), name="starts")
         self.piece_frames = pytensor.shared(np.int64(1), name="piece_frames")
         self.streams = cdbn.theano_rng
+        if graph.is_finetuning:
+            self.params = cdbn.params
+            self._run = cdbn.finetuning_epoch(self.data_x, self.data_y, self.starts, self.piece_frames)
+            return
         [rbm] = cdbn.rbm_layers
         _, velocities = carried_state(graph, rbm.params, rbm, n_chains=1)
         self.params = [*rbm.params, *velocities]
         self._run = cdbn.pretraining_epoch(0, self.data_x, self.starts, self.piece_frames, graph.k,
                                            **self._options(velocities))
 
-    def release_data(self):
-        """Let go of the frames."""
-        self.data_x.set_value(self.data_x.get_value(borrow=True)[:0].copy(), borrow=True)
+    def set_pieces(self, starts, labels=()):
+        """Take the first frame of each piece int64 [n_pieces], and the pieces' classes int32 [n_pieces]."""
+        self.starts.set_value(starts)
+        self.data_y.set_value(np.asarray(labels, dtype=np.int32))
 
 
 @dataclass(frozen=True)
@@ -212,28 +220,38 @@ class PiecesGraph:
 
     Attributes
     ----------
+    widths, pools : tuple of int
+        Of the layers that are trained, see :class:`dbn.crbm.ConvolutionalRBM`: one in pre-training.
+    is_finetuning : bool
     visible : {"bernoulli", "gaussian"}
-        Kind of the visible units.
-    width, pool : int
-        As of :class:`dbn.crbm.ConvolutionalRBM`.
+        Kind of the visible units, in pre-training.
     k : int
         Gibbs steps.
+    output : {"softmax", "sigmoid"}
+        Of fine-tuning.
     numbers : tuple of str
         As of :class:`Graph`.
     """
 
-    visible: str
-    width: int
-    pool: int
-    k: int
-    numbers: tuple
+    widths: tuple
+    pools: tuple
+    is_finetuning: bool = False
+    visible: str = "bernoulli"
+    k: int = 1
+    output: str = "softmax"
+    numbers: tuple = ()
     persistent: ClassVar[bool] = False  # no chains are handed on
 
     @classmethod
-    def of(cls, settings, layer):
+    def of_pretraining(cls, settings, layer):
         """That of one layer, from 0, of a :class:`dbn.training.settings.ConvolutionalSettings`."""
-        visible = settings.visible if layer == 0 else "bernoulli"
-        return cls(visible, settings.widths[layer], settings.pools[layer], settings.k, _numbers_of_cd(settings))
+        return cls(settings.widths[layer:layer + 1], settings.pools[layer:layer + 1], k=settings.k,
+                   visible=settings.visible if layer == 0 else "bernoulli", numbers=_numbers_of_cd(settings))
+
+    @classmethod
+    def of_finetuning(cls, settings):
+        """That of all layers and the output layer."""
+        return cls(settings.widths, settings.pools, is_finetuning=True, output=settings.output)
 
 
 def compiled_epoch(graph, dtype):

@@ -4,59 +4,23 @@ Both work on frame sets of any size: what does not fit into memory is used
 shard by shard, in an order that depends on the seed alone.
 """
 from contextlib import closing
-from dataclasses import dataclass
 
 import numpy as np
 
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
-from dbn.errors import TrainingError
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
 from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.monitor import gap_measure
-from dbn.training.running import (DROPOUT, SAMPLING, SHUFFLING, WEIGHTS, carried_variables, epochs_bar, finite_values,
-                                  lent, run_in_calls)
+from dbn.training.running import (DROPOUT, SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning,
+                                  carried_variables, check_sets, epochs_bar, finetune_epochs, finite_values, lent,
+                                  run_in_calls, stored)
 from dbn.training.settings import TrainingSettings
 from dbn.training.state import RunState, fingerprint, run_folder
 
 FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second
-
-
-@dataclass(frozen=True)
-class TrainingResult:
-    """A trained network and how it came about.
-
-    Attributes
-    ----------
-    dbn : DBN
-        With the parameters of the best validation error.
-    history : list of dict
-        One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
-        ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
-        record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
-        :mod:`dbn.training.monitor`.
-    best_epoch : int or None
-        Epoch of fine-tuning whose parameters were kept; 0 is before the first. None without fine-tuning, as the next.
-    best_error : float or None
-        Its frame error on the validation set.
-    stopped : str or None
-        Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
-    versions : dict
-        Of what computed it, over all starts of the run; see :func:`dbn.system.versions.joined`.
-    """
-
-    dbn: DBN
-    history: list
-    best_epoch: int
-    best_error: float
-    stopped: str
-    versions: dict
-
-    def seconds(self, stage):
-        """Wall-clock time of "pretrain" or "finetune", over all starts of the run."""
-        return sum(record["seconds"] for record in self.history if record["stage"] == stage)
 
 
 def build_dbn(settings, n_ins, n_outs, dtype="float32"):
@@ -103,7 +67,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         Sets that do not fit each other, or a checkpoint that cannot be used.
     """
     if n_outs:
-        _check_sets(train_set, valid_set, n_outs)
+        check_sets(train_set, valid_set, n_outs)
     dbn = build_dbn(settings, train_set.n_features, n_outs)
     with run_folder(directory) as folder, one_blas_thread:
         sets = [each for each in (train_set, valid_set, pretrain_set) if each is not None]
@@ -111,7 +75,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         if state.history:
             state.require_fit(dbn.get_values(), settings)
             dbn.set_values(state.values)
-        train_set, *others = (_stored(frames, folder / f"{name}-inputs.npy", settings)
+        train_set, *others = (stored(frames, folder / f"{name}-inputs.npy", settings.shard_frames)
                               for frames, name in zip(sets, ("training", "validation", "pretraining")))
         valid_set = others[0] if others else None
         pretrain(dbn, others[1] if others[1:] else train_set, settings, state, folder, progress, valid_set)
@@ -119,29 +83,7 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
         if n_outs:
             stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)
             dbn.set_values(state.best_values)
-    numbers = state.numbers
-    return TrainingResult(dbn, state.history, numbers.get("best_epoch"), numbers.get("best_error"), stopped,
-                          state.versions)
-
-
-def _stored(frames, path, settings):
-    """The set with its frames ready for use: in memory if they are one shard, else in a file."""
-    if frames.rows is not None:
-        return frames
-    return frames.stored(None if frames.n_frames <= settings.shard_frames else path)
-
-
-def _check_sets(train_set, valid_set, n_outs):
-    for name, frames in (("training", train_set), ("validation", valid_set)):
-        if frames.n_frames == 0:
-            raise TrainingError(f"the {name} set has no frames: the split gives it no song that could be read")
-        if frames.labels is None:
-            raise TrainingError(f"the {name} set has no labels")
-        if frames.labels.min() < 0 or frames.labels.max() >= n_outs:
-            raise TrainingError(f"the {name} set has labels outside 0 to {n_outs - 1}")
-    if train_set.n_features != valid_set.n_features:
-        raise TrainingError(f"training frames have {train_set.n_features} values, validation frames "
-                            f"{valid_set.n_features}: build both with the same options")
+    return TrainingResult.of(dbn, state, stopped)
 
 
 class _EpochRunner:
@@ -313,44 +255,28 @@ def finetune(dbn, train_set, valid_set, settings, state, progress=True, max_epoc
         return numbers["stopped"]
     last_epoch = min(settings.finetune_epochs, settings.finetune_epochs if max_epoch is None else max_epoch)
 
-    def predict(x):
-        return class_activations(x, _layers(dbn), activation=settings.activation)
+    def error_of():
+        return frame_error(lambda x: class_activations(x, _layers(dbn), activation=settings.activation), valid_set)
 
-    if not state.best_values:
-        state.values = state.best_values = dbn.get_values()
-        numbers.update(best_error=frame_error(predict, valid_set), best_epoch=0, stopped="epochs")
+    begin_finetuning(dbn, error_of, state)
     total = last_epoch * train_set.n_frames
     graph = Graph.of_finetuning(settings)
     carried = carried_variables(graph, dbn.params, None, settings, state)
     compiled = compiled_epoch(graph, dbn.dtype)
     with closing(_EpochRunner(train_set, settings, compiled, [*dbn.params, *carried])) as runner, \
             epochs_bar("fine-tuning", total, state.epoch * train_set.n_frames, progress) as bar:
-        while state.epoch < last_epoch and numbers["stopped"] != "patience":
-            epoch = state.epoch
+
+        def run_epoch(epoch):
             if settings.dropout:
                 compiled.streams.seed([settings.seed, DROPOUT, epoch])
-            cost = runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
-            values = finite_values(dbn, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr",
-                                   settings.finetune_lr, state)
-            error = frame_error(predict, valid_set)
-            _early_stopping(state, error, values, settings.patience)
-            bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
-            state.carried = [variable.get_value() for variable in carried]
-            state.finish_epoch(values, stage="finetune", epoch=epoch + 1, cost=cost, valid_error=error)
+            return runner.run(settings.finetune_lr, dbn.n_layers, epoch, bar)
+
+        finetune_epochs(dbn, run_epoch, error_of, carried, settings, state, bar, last_epoch)
     if last_epoch < settings.finetune_epochs and numbers["stopped"] != "patience":
         state.save()
         return "paused"
     state.next_stage()
     return numbers["stopped"]
-
-
-def _early_stopping(state, error, values, patience):
-    numbers, epoch = state.numbers, state.epoch + 1
-    if error < numbers["best_error"]:
-        numbers.update(best_error=error, best_epoch=epoch)
-        state.best_values = values
-    if epoch - numbers["best_epoch"] >= patience:
-        numbers["stopped"] = "patience"
 
 
 def frame_error(predict, frames):

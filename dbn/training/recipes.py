@@ -2,30 +2,36 @@
 
 ``paper`` is the paper's. The others come of what the paper's open questions have shown, see experiments/questions/.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from dbn.errors import DBNError, TrainingError
-from dbn.training.settings import TrainingSettings
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A kind of :class:`dbn.audio.scaling.Scaling`, and the settings that are not the paper's; `about` says why."""
+    """A kind of :class:`dbn.audio.scaling.Scaling`, and what settings of which class; `about` says why."""
 
     scaling: str
     about: str
     changes: dict = field(default_factory=dict)
+    settings_class: type = TrainingSettings
 
     def settings(self, given):
-        """The :class:`~dbn.training.settings.TrainingSettings`; what is in the dict `given` wins.
+        """The settings, an object of their class; what is in the dict `given` wins.
 
         Raises
         ------
         TrainingError
-            What is given does not fit the recipe, or is no such setting.
+            What is given does not fit the recipe, or is no setting of this network.
         """
+        names = [each.name for each in fields(self.settings_class)]
+        for name in given:
+            if name not in names:
+                raise TrainingError(f"{name} is no choice of such a network (--network); leave it out, it has "
+                                    f"{', '.join(names)}")
         try:
-            return TrainingSettings(**self.changes | given)
+            return self.settings_class(**self.changes | given)
         except TrainingError as error:
             if not self.changes:
                 raise
@@ -38,6 +44,9 @@ RECIPES = {
     "rectified": Recipe("log-standardize", "logarithms, standardised, rectified units, no pre-training",
                         {"visible": "gaussian", "activation": "relu", "pretrain_epochs": 0, "finetune_lr": 0.02}),
 }
+CONVOLUTIONAL = Recipe("log-whitened-pca-80", "bases of several frames on principal components of logarithms",
+                       settings_class=ConvolutionalSettings)
+NETWORKS = ("frames", "convolutional")  # what --network takes
 RECOMMENDED = "rectified"
 UNSUPERVISED = "log"  # where there are no labels: rectified units cannot be pre-trained
 AUTO = "auto"  # the best of all on the validation songs

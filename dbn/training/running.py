@@ -1,15 +1,58 @@
 """What the loops share: epochs in calls that can be watched and stopped, and what is looked at after each."""
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import numpy as np
 
 from dbn.errors import DivergedError, TrainingError
+from dbn.layers import Parameters
 from dbn.system.progress import progress_bar
 from dbn.training.epochs import carried_state
 from dbn.training.state import ADVICE, alike
 
 # what the seeds of the different draws begin with, so that no two of them are the same
 WEIGHTS, SHUFFLING, SAMPLING, DROPOUT = range(4)
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """A trained network and how it came about.
+
+    Attributes
+    ----------
+    dbn : dbn.dbn.DBN or dbn.cdbn.ConvolutionalDBN
+        With the parameters of the best validation error.
+    history : list of dict
+        One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
+        ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
+        record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
+        :mod:`dbn.training.monitor`.
+    best_epoch : int or None
+        Epoch of fine-tuning whose parameters were kept; 0 is before the first. None without fine-tuning, as the next.
+    best_error : float or None
+        Its frame error on the validation set.
+    stopped : str or None
+        Why fine-tuning ended: "patience" or "epochs"; "paused" if it was not to go on to its end.
+    versions : dict
+        Of what computed it, over all starts of the run; see :func:`dbn.system.versions.joined`.
+    """
+
+    dbn: Parameters
+    history: list
+    best_epoch: int
+    best_error: float
+    stopped: str
+    versions: dict
+
+    @classmethod
+    def of(cls, dbn, state, stopped):
+        """That of a run's last :class:`dbn.training.state.RunState`."""
+        numbers = state.numbers
+        return cls(dbn, state.history, numbers.get("best_epoch"), numbers.get("best_error"), stopped, state.versions)
+
+    def seconds(self, stage):
+        """Wall-clock time of "pretrain" or "finetune", over all starts of the run."""
+        return sum(record["seconds"] for record in self.history if record["stage"] == stage)
 
 
 @contextmanager
@@ -75,6 +118,81 @@ def finite_values(network, cost, where, option, lr, state):
         raise DivergedError(f"{where}: the cost is no longer a finite number; lower {option} (now {lr:g})",
                             state.history)
     return values
+
+
+def check_sets(train_set, valid_set, n_outs):
+    """Raise a :class:`~dbn.errors.TrainingError` if one of two sets has no frames or labels, or they do not fit."""
+    for name, frames in (("training", train_set), ("validation", valid_set)):
+        if frames.n_frames == 0:
+            raise TrainingError(f"the {name} set has no frames: the split gives it no song that could be read")
+        if frames.labels is None:
+            raise TrainingError(f"the {name} set has no labels")
+        if frames.labels.min() < 0 or frames.labels.max() >= n_outs:
+            raise TrainingError(f"the {name} set has labels outside 0 to {n_outs - 1}")
+    if train_set.n_features != valid_set.n_features:
+        raise TrainingError(f"training frames have {train_set.n_features} values, validation frames "
+                            f"{valid_set.n_features}: build both with the same options")
+
+
+def stored(frames, path, most):
+    """The set with its frames ready for use: in memory if they are at most so many, else in a file."""
+    if frames.rows is not None:
+        return frames
+    return frames.stored(None if frames.n_frames <= most else path)
+
+
+def finetune_epochs(network, run_epoch, error_of, carried, settings, state, bar, last_epoch):
+    """Epochs of fine-tuning, each with a look at the validation set, until `last_epoch` or until patience ends them.
+
+    Parameters
+    ----------
+    network : dbn.layers.Parameters
+        Changed in place; left with the last parameters, those of the lowest error are in ``state.best_values``.
+    run_epoch : callable
+        Of the epoch's number, from 0: changes the network, and gives the mean cost.
+    error_of : callable
+        Without arguments: the network's share of wrong validation frames.
+    carried : list of shared variables
+        What an epoch hands on beside the parameters.
+    settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
+    state : dbn.training.state.RunState
+        Where to begin; kept up to date.
+    bar : tqdm.tqdm
+        Told of the errors.
+    last_epoch : int
+
+    Raises
+    ------
+    DivergedError
+        The cost or a parameter is no longer a number.
+    """
+    numbers = state.numbers
+    while state.epoch < last_epoch and numbers["stopped"] != "patience":
+        epoch = state.epoch
+        cost = run_epoch(epoch)
+        values = finite_values(network, cost, f"fine-tuning, epoch {epoch + 1}", "finetune_lr", settings.finetune_lr,
+                               state)
+        error = error_of()
+        _early_stopping(state, error, values, settings.patience)
+        bar.set_postfix(cost=f"{cost:.3f}", valid=f"{error:.4f}", best=f"{numbers['best_error']:.4f}")
+        state.carried = [variable.get_value() for variable in carried]
+        state.finish_epoch(values, stage="finetune", epoch=epoch + 1, cost=cost, valid_error=error)
+
+
+def begin_finetuning(network, error_of, state):
+    """Take the network as it is for the best one so far, unless a run goes on; arguments as above."""
+    if not state.best_values:
+        state.values = state.best_values = network.get_values()
+        state.numbers.update(best_error=error_of(), best_epoch=0, stopped="epochs")
+
+
+def _early_stopping(state, error, values, patience):
+    numbers, epoch = state.numbers, state.epoch + 1
+    if error < numbers["best_error"]:
+        numbers.update(best_error=error, best_epoch=epoch)
+        state.best_values = values
+    if epoch - numbers["best_epoch"] >= patience:
+        numbers["stopped"] = "patience"
 
 
 def epochs_bar(description, total, initial, progress, unit=" frames"):

@@ -4,12 +4,11 @@ What came after the paper (:attr:`TrainingSettings.activation` and the five afte
 """
 from dataclasses import dataclass, fields
 from numbers import Real
-from typing import ClassVar
 
 import numpy as np
 
 from dbn.errors import TrainingError
-from dbn.trained.model import MAX_BYTES, MAX_TOTAL_BYTES
+from dbn.trained.archive import MAX_BYTES, MAX_TOTAL_BYTES
 
 
 @dataclass(frozen=True)
@@ -111,20 +110,16 @@ class ConvolutionalSettings:
         Bases of each layer.
     widths, pools : tuple of int
         Frames of a base, and units of a block, of each layer.
-    visible : {"bernoulli", "gaussian"}
-        Kind of the first RBM's visible units.
-    pretrain_lr : float
-        Learning rate.
-    pretrain_epochs : int
-        Epochs of each layer.
-    k : int
-        Gibbs steps of contrastive divergence.
-    piece_blocks : int
-        Length of a piece: the blocks of a base that lie in it.
+    visible, output, pretrain_lr, pretrain_epochs, k, finetune_lr, finetune_epochs, patience
+        As in :class:`TrainingSettings`.
+    visible_std : float
+        Standard deviation of Gaussian visible units: the scaled frames are divided by it, which is the same.
+    piece_blocks, finetune_blocks : int
+        Length of a piece: the blocks of a base that lie in it; in fine-tuning, those of the top layer.
     batch_size : int
         Pieces of a minibatch.
     momentum, weight_decay, sparsity_cost, sparsity_target
-        As in :class:`TrainingSettings`.
+        As in :class:`TrainingSettings`, of pre-training alone.
     seed : int
         Of all draws: weights, samples, where songs are cut, the order of the pieces.
     """
@@ -133,17 +128,22 @@ class ConvolutionalSettings:
     widths: tuple = (6, 6)
     pools: tuple = (3, 3)
     visible: str = "gaussian"
+    visible_std: float = 1.0
+    output: str = "softmax"
     pretrain_lr: float = 0.01
     pretrain_epochs: int = 20
     k: int = 1
+    finetune_lr: float = 0.1
+    finetune_epochs: int = 474
     piece_blocks: int = 20
+    finetune_blocks: int = 4
     batch_size: int = 8
+    patience: int = 75
     momentum: float = 0.5
     weight_decay: float = 0.01
     sparsity_cost: float = 5.0
     sparsity_target: float = 0.05
     seed: int = 0
-    finetune_epochs: ClassVar[int] = 0  # there are no labels: a checkpoint of a run has no epochs of it
 
     def __post_init__(self):
         _check_sizes(self.hidden_layers_sizes)
@@ -154,13 +154,16 @@ class ConvolutionalSettings:
                     _is_integer(n) and 1 <= n <= _MOST_FRAMES for n in value):
                 raise TrainingError(f"{name} is {value!r}: give a whole number of 1 to {_MOST_FRAMES} for each of the "
                                     f"{len(self.hidden_layers_sizes)} layers")
+        if self.visible != "gaussian" and self.visible_std != 1:
+            raise TrainingError(f"visible_std is {self.visible_std!r} and visible {self.visible!r}: only Gaussian "
+                                "units have one; give 1, or visible gaussian")
         _make_plain(self, **{name: tuple(int(n) for n in getattr(self, name))
                              for name in ("hidden_layers_sizes", "widths", "pools")})
 
-    def require_size(self, n_ins):
+    def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
-        sizes = [n_ins, *self.hidden_layers_sizes]
-        layers = [4 * width * below * above for width, below, above in zip(self.widths, sizes, sizes[1:])]
+        sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
+        layers = [4 * width * below * above for width, below, above in zip([*self.widths, 1], sizes, sizes[1:])]
         if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
             raise TrainingError(f"the bases of a layer take up to {max(layers) / 1e9:,.2f} GB, and a model's "
                                 f"{MAX_BYTES / 1e9:.2f} GB at most: give fewer or shorter ones")
@@ -206,12 +209,13 @@ _MOST_LAYERS = 100
 _MOST_FRAMES = 1000  # of a base or a block
 # the least and the greatest value of each
 _INTEGERS = {"pretrain_epochs": (0, 10**6), "finetune_epochs": (0, 10**6), "k": (1, 10**6), "batch_size": (1, 10**6),
-             "piece_blocks": (1, 10**6), "shard_frames": (1, 10**12), "seed": (0, 2**32 - 1), "patience": (1, 10**9)}
+             "piece_blocks": (1, 10**6), "finetune_blocks": (1, 10**6),
+             "shard_frames": (1, 10**12), "seed": (0, 2**32 - 1), "patience": (1, 10**9)}
 _POSITIVE = np.nextafter(0, 1), np.inf, "a positive number"
 _SHARE = 0, 1, "a number from 0 on, below 1"
 _FACTOR = 0, np.inf, "0 or a positive number"
-_NUMBERS = {"pretrain_lr": _POSITIVE, "finetune_lr": _POSITIVE, "dropout": _SHARE, "momentum": _SHARE,
-            "weight_decay": _FACTOR, "sparsity_cost": _FACTOR, "sparsity_target": _SHARE}
+_NUMBERS = {"pretrain_lr": _POSITIVE, "finetune_lr": _POSITIVE, "visible_std": _POSITIVE, "dropout": _SHARE,
+            "momentum": _SHARE, "weight_decay": _FACTOR, "sparsity_cost": _FACTOR, "sparsity_target": _SHARE}
 
 
 def _is_integer(value):

@@ -191,10 +191,26 @@ class FeatureSets:
         dict of str to float32 array [n, d]
             By the names of the feature sets.
         """
-        layers = self.model.activations(self.store.frames[rows])
+        layers = self._layers(rows)
         release_pages(self.store.frames)  # a pass over all songs would else hold the whole store in memory
         mfccs = [self._mfccs.at(name, rows) for name in self.choices[RIVAL]]
         return dict(zip(self.names, [*mfccs, *layers, np.hstack(layers)]))
+
+    def _layers(self, rows):
+        if self.model.min_frames == 1:
+            return self.model.activations(self.store.frames[rows])
+        # a convolutional network's activations are those of a frame among its neighbours: of whole songs
+        rows, parts = np.arange(len(self.store.frames))[rows], []
+        starts = np.array([song.start for song in self.store.songs])
+        for number in np.unique(song_of := np.searchsorted(starts, rows, side="right") - 1):
+            song, wanted = self.store.songs[number], song_of == number
+            layers = self.model.activations(self.store.frames[song.start:song.stop])
+            parts.append((wanted, [layer[rows[wanted] - song.start] for layer in layers]))
+        result = [np.empty((len(rows), layer.shape[1]), dtype=np.float32) for layer in parts[0][1]]
+        for wanted, layers in parts:
+            for all_of_layer, layer in zip(result, layers):
+                all_of_layer[wanted] = layer
+        return result
 
     def songs(self, names):
         """The songs of these names that could be read: list of :class:`dbn.audio.frames.Song`, in the given order."""

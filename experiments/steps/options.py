@@ -3,7 +3,7 @@ import argparse
 import shlex
 import sys
 import warnings
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 from dbn.audio.pooling import pooled_frames, pooled_width
@@ -12,8 +12,8 @@ from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
 from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
-from dbn.training.recipes import RECIPES, recipes_of
-from dbn.training.settings import TrainingSettings
+from dbn.training.recipes import NETWORKS, RECIPES, recipes_of
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings
 from experiments.profiles import BOUNDS, PRETRAIN_SONGS, PROFILES, Profile
 from experiments.steps.results_folder import results_folder
 from experiments.steps.winner import OF_PROFILE, TAKEN, read_winner
@@ -26,6 +26,8 @@ _BOUNDS = {"repeats": (1, 1000), "seed": (0, 2**32 - 1001)}  # of what is no fie
 
 # fields of a profile that are not options of their own
 _NO_OPTIONS = ("training", "split", "corpus_seed")
+_TRAINING_OPTIONS = {field.name for settings in (TrainingSettings, ConvolutionalSettings) for field in fields(settings)
+                     } - {"seed"}
 
 
 def path_of(text):
@@ -73,12 +75,16 @@ def parse(description, argv=None, own_options=None):
                              "many epochs as the profile says")
     parser.add_argument("--recipe", choices=["profile", "recommended", *RECIPES], default="profile",
                         help="of dbn/training/recipes.py, instead of the profile's scaling and training")
+    parser.add_argument("--network", choices=NETWORKS, default="frames",
+                        help="the paper's, which sees a frame at a time, or a convolutional one over time")
     for name, arguments in (own_options or {}).items():
         parser.add_argument(name, **arguments)
     add_options(parser.add_argument_group("changes to the profile (see experiments/profiles.py)"), Profile,
                 _NO_OPTIONS)
     add_options(parser.add_argument_group("changes to the profile's training (see dbn/training/settings.py)"),
                 TrainingSettings, ("seed",))
+    add_options(parser.add_argument_group("those of a convolutional network alone"), ConvolutionalSettings,
+                [field.name for field in fields(TrainingSettings)])
     argv = sys.argv[1:] if argv is None else argv
     options = parser.parse_args(argv)
     options.argv, options.networks = list(argv), []
@@ -98,8 +104,7 @@ def search_command(options):
 def _with_profile(options):
     """The namespace with the chosen profile, changed as asked, and what else follows from the options."""
     given = vars(options)
-    training = {field.name: given.pop(field.name) for field in fields(TrainingSettings)
-                if field.name != "seed" and field.name in given}
+    training = {name: given.pop(name) for name in _TRAINING_OPTIONS if name in given}
     changes = {field.name: given.pop(field.name) for field in fields(Profile)
                if field.name not in _NO_OPTIONS and field.name in given}
     options.profile_name = options.profile
@@ -111,7 +116,13 @@ def _with_profile(options):
         changes, training = {"scaling": recipe.scaling} | changes, recipe.changes | training
     if options.split:
         changes["split"] = options.split
-    options.profile = replace(profile, **changes, training=replace(profile.training, **training))
+    if options.network == "convolutional":
+        if options.from_sweep or options.recipe != "profile":
+            raise DBNError("--network convolutional has settings of its own; leave --from-sweep and --recipe out")
+        options.profile = profile.convolutional(changes, training)
+    else:
+        training = RECIPES["paper"].settings(asdict(profile.training) | training)
+        options.profile = replace(profile, **changes, training=training)
     _check(options)
     if options.out is None:
         options.out = results_folder(options.dataset, options.root, options.profile_name)
@@ -149,6 +160,9 @@ def _check(options):
     if profile.pretrain_songs not in PRETRAIN_SONGS and not Path(profile.pretrain_songs).is_dir():
         raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give {', '.join(PRETRAIN_SONGS)}, or a folder "
                        "of audio files")
+    if options.network == "convolutional" and profile.train_share != 1:
+        raise DBNError("--train-share draws single frames, and --network convolutional learns from songs; give "
+                       "--train-songs")
     pooled_frames(profile.pooling)  # refuses what is none
     n_ins = Scaling(profile.scaling).n_components or pooled_width(profile.pooling, profile.frame_length // 2 + 1)
     profile.training.require_size(n_ins)

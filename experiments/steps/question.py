@@ -43,6 +43,9 @@ class Variant:
     name : str
     profile, training : dict
         The fields of :class:`experiments.profiles.Profile`, and of its training, that differ from the first row's.
+    network : {"frames", "convolutional"}
+        Which network; `training` changes that of a convolutional one from
+        :meth:`experiments.profiles.Profile.convolutional`'s.
     networks : list of str
         Folders of networks that were trained elsewhere, one a seed; without any the networks are trained here.
     against : str
@@ -61,6 +64,7 @@ class Variant:
     name: str
     profile: dict = field(default_factory=dict)
     training: dict = field(default_factory=dict)
+    network: str = "frames"
     networks: list = field(default_factory=list)
     against: str = ""
     among: list = field(default_factory=list)
@@ -69,9 +73,12 @@ class Variant:
 
     def of(self, options):
         """The options with these changes."""
-        training = replace(options.profile.training, **self.training)
-        return replace_options(options, profile=replace(options.profile, **self.profile, training=training),
-                               networks=self.networks)
+        if self.network == "convolutional":
+            profile = options.profile.convolutional(self.profile, self.training)
+        else:
+            training = replace(options.profile.training, **self.training)
+            profile = replace(options.profile, **self.profile, training=training)
+        return replace_options(options, profile=profile, networks=self.networks)
 
 
 def replace_options(options, **changes):
@@ -148,7 +155,7 @@ def _answer(run, variant, examples_of, grid, jobs):
         frames, ``valid_accuracy``, the SVM's share of right validation songs, ``costs`` and
         ``parts``; and ``gap``, of the first layer after its pre-training, see :mod:`dbn.training.monitor`.
     """
-    gaps = [] if variant.has_mfccs else [record["free_energy_gap"] for record in run.model.history
+    gaps = [] if variant.has_mfccs else [record.get("free_energy_gap") for record in run.model.history
                                          if record.get("layer") == 1]
     return _kept_answer(run, variant, examples_of, grid, jobs) | {"gap": gaps[-1] if gaps else None}
 

@@ -13,7 +13,8 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
 from dbn.errors import DBNError, DivergedError, ModelFileError, TrainingError
-from dbn.trained.convolutional import BLOCKS, ConvolutionalModel, load_convolutional, save_convolutional
+from dbn.trained.convolutional import BLOCKS, ConvolutionalModel
+from dbn.trained.model import load_model, save_model
 from dbn.training.convolutional import piece_starts, train_convolutional
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState
@@ -65,7 +66,7 @@ def test_pieces_cross_no_end_of_a_song_and_share_no_position():
 # ------------------------------------------------------------------------------------------------ the loop
 
 def values_of(result):
-    return [value.tobytes() for value in result.cdbn.get_values()]
+    return [value.tobytes() for value in result.dbn.get_values()]
 
 
 def test_a_run_that_was_killed_ends_with_the_same_bits(songs, quick, tmp_path, monkeypatch):
@@ -108,7 +109,7 @@ def test_compiled_epochs_give_the_same_numbers(songs, monkeypatch):
     assert len(dbn.training.epochs._made.__dict__) == 1
     monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
     dbn.training.epochs._made.__dict__.clear()
-    for ours, expected in zip(compiled.cdbn.get_values(), trained().cdbn.get_values()):
+    for ours, expected in zip(compiled.dbn.get_values(), trained().dbn.get_values()):
         np.testing.assert_allclose(ours, expected, atol=2e-3)  # a draw in a thousand may fall on the other side
 
 
@@ -155,7 +156,7 @@ def test_features_tell_a_rise_from_a_fall_and_those_of_single_frames_do_not(quic
         chosen = settings(hidden_layers_sizes=(16,), widths=(width,), pools=(pool,), pretrain_epochs=12,
                           piece_blocks=20 // pool // 2)
         result = train_convolutional(song_set(songs[:200]), chosen, progress=False)
-        model = ConvolutionalModel.from_cdbn(result.cdbn, Scaling("none").fit([songs[0]]))
+        model = ConvolutionalModel.from_dbn(result.dbn, Scaling("none").fit([songs[0]]))
         features = song_means(model, songs, 0)
         classifier = LogisticRegression(C=1e4, max_iter=1000).fit(features[:200], labels[:200])
         accuracy = classifier.score(features[200:], labels[200:])
@@ -172,7 +173,7 @@ def stack():
     rng = np.random.default_rng(1)
     cdbn.set_values([rng.normal(size=value.shape) for value in cdbn.get_values()])
     scaling = Scaling("whitened-pca-5").fit([rng.normal(size=(500, 9)).astype(np.float32)])
-    return cdbn, ConvolutionalModel.from_cdbn(cdbn, scaling, {"sample_rate": 22050}, [{"epoch": 1}], {"seed": 3})
+    return cdbn, ConvolutionalModel.from_dbn(cdbn, scaling, (), {"sample_rate": 22050}, [{"epoch": 1}], {"seed": 3})
 
 
 def test_numpy_has_the_graphs_features(stack):
@@ -216,9 +217,9 @@ def test_frames_of_another_width_are_refused(stack):
 def test_a_model_file_gives_the_model_back(stack, tmp_path):
     _, model = stack
     for name in ("one.npz", "two.npz"):
-        save_convolutional(tmp_path / name, model)
+        save_model(tmp_path / name, model)
     assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
-    read = load_convolutional(tmp_path / "one.npz")
+    read = load_model(tmp_path / "one.npz")
     frames = np.random.default_rng(4).normal(size=(50, 9)).astype(np.float32)
     for ours, expected in zip(read.features(frames), model.features(frames), strict=True):
         np.testing.assert_array_equal(ours, expected)
@@ -236,12 +237,12 @@ def test_a_model_file_gives_the_model_back(stack, tmp_path):
 def test_damaged_files_are_refused(stack, tmp_path, changes):
     _, model = stack
     path = tmp_path / "model.npz"
-    save_convolutional(path, ConvolutionalModel(**model.__dict__ | changes))
+    save_model(path, ConvolutionalModel(**model.__dict__ | changes))
     with pytest.raises(ModelFileError, match="model.npz: .*damaged"):
-        load_convolutional(path)
+        load_model(path)
 
 
 def test_a_model_of_frames_is_no_convolutional_one():
     from dbn.trained.model import model_path
     with pytest.raises(ModelFileError, match="not a model file of this program"):
-        load_convolutional(model_path("synthetic-demo"))
+        load_model(model_path("synthetic-demo"))
