@@ -73,7 +73,7 @@ def draw(model):
     for i, (below, above) in enumerate(zip(rows, rows[1:])):
         is_rbm = i < model.n_layers
         _draw_weights(axes, below, above, i * STEP, "-" if is_rbm else (0, (4, 3)))
-        n_weights = f"{layers[i].units:,} × {layers[i + 1].units:,} weights"
+        n_weights = "{:,} × {:,} weights".format(*model.weights[i].shape)  # of bases, their frames one below the other
         name, note = (f"RBM {i + 1}", n_weights) if is_rbm else ("Output layer", f"{n_weights}, not pre-trained")
         _draw_brace(axes, right, (i + 0.13) * STEP, (i + 0.87) * STEP, name, note)
     axes.set(xlim=(-right - 6, right + 6.5), ylim=(-1, (len(layers) - 1) * STEP + 1), aspect="equal")

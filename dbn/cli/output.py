@@ -10,6 +10,7 @@ from dbn.audio.reading import expected_length
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.system.progress import progress_bar
+from dbn.trained.model import Model
 
 
 def decodable(text):
@@ -165,7 +166,9 @@ class TagWriter(LineWriter):
 def model_summary(model):
     """What a model is: a dict of what JSON can hold, in the order to show it."""
     layers = [model.scaling.n_outputs, *(len(bias) for bias in model.biases)]
+    over_time = {} if isinstance(model, Model) else {"widths": list(model.widths), "pools": list(model.pools)}
     return {"layers": layers,
+            **over_time,
             "parameters": sum(array.size for array in (*model.weights, *model.biases)),
             "classes": list(model.classes),
             "visible": model.visible,

@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from dbn.audio.scaling import KINDS, Scaling
@@ -22,8 +22,8 @@ from dbn.errors import DatasetError, DBNError, ModelFileError
 from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
-from dbn.training.recipes import AUTO, RECIPES, RECOMMENDED, UNSUPERVISED, recipes_of
-from dbn.training.settings import TrainingSettings
+from dbn.training.recipes import AUTO, CONVOLUTIONAL, NETWORKS, RECIPES, RECOMMENDED, UNSUPERVISED, recipes_of
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings
 
 EPILOG = """Exit status: 0, or 1 if some files could not be used (they are named, the model is made of the others), 2 if
 nothing was trained, 130 after Ctrl-C."""
@@ -43,6 +43,10 @@ def add_train_parser(subparsers):
                              "excluded); files are paths from FOLDER")
     parser.add_argument("--split", type=tuple_of(float), default=splits.FRACTIONS, metavar="TRAIN,VALID,TEST",
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
+    parser.add_argument("--network", choices=NETWORKS, default="frames",
+                        help="a deep belief network of single frames, the paper's kind, or a convolutional one over "
+                             f"time, which has no recipe: scaling {CONVOLUTIONAL.scaling} and options of its own. "
+                             "Default: frames")
     parser.add_argument("--recipe", metavar="NAME", default="recommended",
                         help="what is scaled by and trained with where no option says otherwise: "
                              f"{_recipe_texts()}; or {AUTO}, the best of these on the validation songs. Default: "
@@ -56,6 +60,8 @@ def add_train_parser(subparsers):
     parser.add_argument("--force", action="store_true", help="replace a model that is there already")
     parser.add_argument("--keep", action="store_true", help="keep MODEL.npz.work/, the frames and the checkpoint")
     add_options(parser.add_argument_group("training"), TrainingSettings, defaults=TrainingSettings())
+    add_options(parser.add_argument_group("training, of a convolutional network alone"), ConvolutionalSettings,
+                [setting.name for setting in fields(TrainingSettings)], ConvolutionalSettings())
     parser.set_defaults(run=run_train)
 
 
@@ -105,11 +111,17 @@ class _TrainRun:
         self.args = args
         args.model = link_target(args.model)  # the link stays one, and the frames lie where there is room for a model
         self.path, self.work = args.model, _work_folder(args.model)
-        given = given_options(args, TrainingSettings)
+        given = given_options(args, TrainingSettings) | given_options(args, ConvolutionalSettings)
         if args.unsupervised and (args.labels is not None or args.recipe == AUTO):
             raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
+        if args.network == "frames":
+            recipes = recipes_of(args.recipe, not args.unsupervised)
+        elif args.recipe == "recommended":
+            recipes = {args.network: CONVOLUTIONAL}
+        else:
+            raise DBNError(f"--network {args.network} has one recipe of its own; leave --recipe out")
         self.recipes = {name: (args.scaling or recipe.scaling, recipe.settings(given), recipe.about)
-                        for name, recipe in recipes_of(args.recipe, not args.unsupervised).items()}
+                        for name, recipe in recipes.items()}
         # a kind that is not known is said before anything is read, as is a network that would not fit into memory
         for scaling, settings, _ in self.recipes.values():
             settings.require_size(Scaling(scaling).n_components or FRAME_LENGTH // 2 + 1)

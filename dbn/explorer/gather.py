@@ -149,6 +149,9 @@ class Gatherer:
     _drawn: dict = field(default_factory=dict)
 
     def __post_init__(self):
+        if self.model.min_frames > 1:
+            raise DBNError("the model is a convolutional network, which sees several frames, and the page's points are "
+                           "single ones; give a model of single frames")
         rng = np.random.default_rng([self.seed, _FRAME_DRAW])
         self._counts = frames_a_song(self.n_frames, len(self.recordings), rng)
         self._n_playing = 0

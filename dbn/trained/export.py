@@ -12,6 +12,7 @@ import numpy as np
 from dbn import __version__
 from dbn.errors import DBNError, ModelFileError
 from dbn.system.files import atomic_path, disk_errors
+from dbn.trained.model import Model
 
 OPSET = 17  # of ONNX 1.12, 2022: every runtime since reads it
 
@@ -154,6 +155,8 @@ def export_onnx(model, path, name):
     """
     if path.suffix != ".onnx":
         raise ModelFileError(f"{path}: the name of an ONNX file ends in .onnx; give another with -o")
+    if not isinstance(model, Model):
+        raise ModelFileError(f"{name}: is a convolutional network; only those of single frames are written as ONNX")
     graph = onnx_graph(model)
     beside = path.with_suffix(".json")
     with disk_errors(path), atomic_path(path) as temporary:

@@ -202,7 +202,7 @@ class Model:
 
 
 def save_model(path, model):
-    """Write a :class:`Model` or a :class:`dbn.trained.convolutional.ConvolutionalModel` beside its place and rename it into it.
+    """Write a model, a :class:`dbn.trained.convolutional.ConvolutionalModel` as well, beside its place and rename it.
 
     Raises
     ------

@@ -55,7 +55,8 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
     Raises
     ------
     DBNError
-        See :func:`dbn.training.loops.train`, :func:`dbn.training.convolutional.train_convolutional` and :meth:`dbn.audio.frames.FrameSet.from_store`.
+        See :func:`dbn.training.loops.train`, :func:`dbn.training.convolutional.train_convolutional` and
+        :meth:`dbn.audio.frames.FrameSet.from_store`.
     """
     forget_peak()
     started = time.monotonic()

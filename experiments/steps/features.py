@@ -199,17 +199,16 @@ class FeatureSets:
     def _layers(self, rows):
         if self.model.min_frames == 1:
             return self.model.activations(self.store.frames[rows])
-        # a convolutional network's activations are those of a frame among its neighbours: of whole songs
-        rows, parts = np.arange(len(self.store.frames))[rows], []
-        starts = np.array([song.start for song in self.store.songs])
-        for number in np.unique(song_of := np.searchsorted(starts, rows, side="right") - 1):
-            song, wanted = self.store.songs[number], song_of == number
+        # a convolutional network makes them of a frame among its neighbours, and so of whole songs
+        rows, result = np.arange(len(self.store.frames))[rows], None
+        song_of = np.searchsorted([song.start for song in self.store.songs], rows, side="right") - 1
+        for number in np.unique(song_of):
+            song, here = self.store.songs[number], song_of == number
             layers = self.model.activations(self.store.frames[song.start:song.stop])
-            parts.append((wanted, [layer[rows[wanted] - song.start] for layer in layers]))
-        result = [np.empty((len(rows), layer.shape[1]), dtype=np.float32) for layer in parts[0][1]]
-        for wanted, layers in parts:
-            for all_of_layer, layer in zip(result, layers):
-                all_of_layer[wanted] = layer
+            if result is None:
+                result = [np.empty((len(rows), layer.shape[1]), dtype=np.float32) for layer in layers]
+            for of_all, of_song in zip(result, layers):
+                of_all[here] = of_song[rows[here] - song.start]
         return result
 
     def songs(self, names):
