@@ -198,7 +198,7 @@ def test_newer_file_says_so(saved):
 
 
 def test_archive_member_larger_than_a_model_may_be(saved, monkeypatch):
-    monkeypatch.setattr("dbn.trained.model.MAX_BYTES", 100)
+    monkeypatch.setattr("dbn.trained.archive.MAX_BYTES", 100)
     with pytest.raises(ModelFileError, match="bytes"):
         load_model(saved)
 

@@ -240,9 +240,3 @@ def test_damaged_files_are_refused(stack, tmp_path, changes):
     save_model(path, ConvolutionalModel(**model.__dict__ | changes))
     with pytest.raises(ModelFileError, match="model.npz: .*damaged"):
         load_model(path)
-
-
-def test_a_model_of_frames_is_no_convolutional_one():
-    from dbn.trained.model import model_path
-    with pytest.raises(ModelFileError, match="not a model file of this program"):
-        load_model(model_path("synthetic-demo"))
