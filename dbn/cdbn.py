@@ -1,8 +1,8 @@
 """Convolutional deep belief networks over time: a stack of convolutional RBMs. Not in the paper.
 
 Each is fitted greedily, from the bottom, to the probabilities that the pooling units of the one below are on (Lee,
-Pham, Largman and Ng 2009, see :mod:`dbn.crbm`). A layer has a feature for `pool` of its input's frames, so that a unit
-of a higher layer sees a longer time: with bases of 6 frames and blocks of 3, 8 frames, then 23.
+Pham, Largman and Ng 2009, see :mod:`dbn.crbm`). A layer has a feature for `pool` of its input's frames, so that one
+of a higher layer sees a longer time: with bases of 6 frames and blocks of 3, 8 frames, then 29.
 
 Their networks end there. Here a logistic layer may stand on top, and all is fine-tuned on the labels as the paper's
 network is (§4.1): an example is a block of the top layer, and gradients go down through the pooling units'

@@ -102,7 +102,7 @@ def test_options_of_the_other_network(music, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def model():
-    """Of random weights, on the small frames of the other tests' models; two layers that see 23 frames."""
+    """Of random weights, on the small frames of the other tests' models; two layers that see 29 frames."""
     rng = np.random.default_rng(5)
     weights = [rng.normal(size=shape).astype("f4") for shape in ((6 * 33, 8), (6 * 8, 4), (4, 3))]
     return ConvolutionalModel(weights, [np.zeros(n, "f4") for n in (8, 4, 3)], [np.zeros(n, "f4") for n in (33, 8)],
@@ -137,7 +137,7 @@ def test_too_short_a_recording_is_named_and_the_others_done(model, here, capsys)
     soundfile.write("brief.wav", np.random.default_rng(1).uniform(-0.5, 0.5, 64 + 21 * 32), 22050)
     assert main(["extract", "model.npz", "brief.wav", "good.wav", "-o", "out.npz"]) == 1
     error = capsys.readouterr().err
-    assert "dbn: brief.wav: has 22 frames, and the network takes 23 at least" in error
+    assert "dbn: brief.wav: has 22 frames, and the network takes 29 at least" in error
     with np.load("out.npz") as found:
         assert list(found["names"]) == ["good.wav"]
     assert main(["classify", "model.npz", "brief.wav", "good.wav"]) == 1

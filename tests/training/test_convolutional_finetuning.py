@@ -1,4 +1,4 @@
-"""A convolutional DBN on labels: gradients by differences, a step in NumPy, early stopping, resuming, features by frame."""
+"""A convolutional DBN on labels: gradients by differences, early stopping, resuming; its features by frame."""
 import threading
 
 import numpy as np

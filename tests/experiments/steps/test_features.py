@@ -1,4 +1,4 @@
-"""Feature sets of a convolutional network: the tables' rows are those of whole songs, whichever frames are asked for."""
+"""Feature sets of a convolutional network: a table's rows are those of whole songs, whichever frames it asks for."""
 import threading
 from types import SimpleNamespace
 
@@ -84,7 +84,7 @@ def test_its_settings_are_the_profiles_epochs_and_its_own():
     (table1.main, ["--network", "convolutional", "--dropout", "0.5"], "dropout is no choice of such a network"),
     (table1.main, ["--widths", "3,3"], "widths is no choice of such a network"),
     (sweep.main, ["--network", "convolutional"], "the search draws settings of the paper's network"),
-    (lambda argv: questions.answer("", argv, "", "", []), ["--network", "convolutional"], "a question changes one thing"),
+    (lambda argv: questions.answer("", argv, "", "", []), ["--network", "convolutional"], "a question changes one"),
 ])
 def test_what_does_not_go_together_is_refused(tmp_path, main, options, words):
     with pytest.raises(DBNError, match=words):
