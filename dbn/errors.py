@@ -44,7 +44,7 @@ class DivergedError(TrainingError):
     Attributes
     ----------
     history : list of dict
-        The epochs until then, see :class:`dbn.training.loops.TrainingResult`.
+        The epochs until then, see :class:`dbn.training.running.TrainingResult`.
     """
 
     def __init__(self, message, history=()):

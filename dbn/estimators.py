@@ -220,7 +220,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     model_ : dbn.trained.model.Model
         The trained network, which :func:`dbn.trained.model.save_model` can write.
     history_ : list of dict
-        One record an epoch, see :class:`dbn.training.loops.TrainingResult`; of all fits, if they were continued.
+        One record an epoch, see :class:`dbn.training.running.TrainingResult`; of all fits, if they were continued.
     best_epoch_ : int
         Epoch of this fit's fine-tuning whose parameters were kept; 0 is before the first.
     validation_score_ : float

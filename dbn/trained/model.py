@@ -42,7 +42,7 @@ class Model:
     frame_settings : dict
         ``sample_rate``, ``frame_length``, ``hop_length``, ``window`` of the frames that it was trained on.
     history : list of dict
-        See :class:`dbn.training.loops.TrainingResult`.
+        See :class:`dbn.training.running.TrainingResult`.
     about : dict
         Data set, split, seed, options, versions: whatever can be written as JSON.
     activation : {"sigmoid", "relu"}

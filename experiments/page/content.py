@@ -96,6 +96,7 @@ QUESTIONS = tuple(
         ("pooling", "pooling: the DFTs over small windows?", "§5.3"),
         ("subsets", "subsets: a random part of the frames?", "§5.3"),
         ("minibatch", "minibatches: larger ones?", "§5.3"),
+        ("context", "context: more than one frame at a time?", "§5.3, §6"),
         ("pretraining", "pre-training: does it help, and do unlabelled songs?", "§3, §6"),
         ("later", "later ideas: what would they have brought?", "after the paper"),
         ("recipes", "recipes: which should a folder of one's own get?", "after the paper"),

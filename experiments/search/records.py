@@ -51,7 +51,7 @@ def new_record(point, status, stopped=None, history=(), error=None, **more):
     stopped : str or None
         Why its training ended: "patience", "epochs", "halving", or None.
     history : sequence of dict
-        See :class:`dbn.training.loops.TrainingResult`.
+        See :class:`dbn.training.running.TrainingResult`.
     error : str, optional
         What was said when the point diverged or failed.
     more : dict

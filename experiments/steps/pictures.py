@@ -87,7 +87,7 @@ def learning_curves(path, history, title):
     path : pathlib.Path
         Without suffix; a PNG is written.
     history : list of dict
-        See :class:`dbn.training.loops.TrainingResult`.
+        See :class:`dbn.training.running.TrainingResult`.
     title : str
         What the picture shows.
     """

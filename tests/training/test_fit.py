@@ -1,12 +1,18 @@
 """What the network says of songs: the class that is the most probable on average over all their frames (§4.1)."""
+from dataclasses import asdict
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from scipy.special import expit, softmax
 
-from dbn.audio.frames import FrameSet
+from dbn.audio.frames import FrameSet, Song
 from dbn.audio.scaling import Scaling
+from dbn.datasets.splits import Split
 from dbn.trained.model import Model
+from dbn.training import fit
 from dbn.training.fit import label_songs
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings
 
 N_INS, N_CLASSES, LENGTHS = 4, 3, np.arange(1, 201)
 
@@ -42,3 +48,37 @@ def test_every_frame_of_a_song_counts(songs):
               "logarithms": [np.log(p) for p in probabilities]}
     for name, each in others.items():  # the songs are such that other ways are seen
         assert [p.mean(axis=0).argmax() for p in each] != expected[-len(each):], name
+
+
+@pytest.mark.parametrize("settings, train", [(TrainingSettings(), "train"),
+                                             (ConvolutionalSettings(visible_std=2.0), "train_convolutional")])
+def test_either_network_learns_from_the_training_songs_alone(monkeypatch, settings, train):
+    """What the loops are given: which songs, scaled by what; and that the model says what they have found."""
+    rng, given = np.random.default_rng(0), {}
+    songs = [Song(name, number % 2, 10 * number, 10 * number + 10) for number, name in enumerate("abcdef")]
+    store = SimpleNamespace(frames=rng.random((60, 4)).astype(np.float32), songs=songs, skipped_names=(),
+                            classes=("x", "y"), settings={"sample_rate": 22050}, versions={})
+    split = Split(("a", "b"), ("c", "f"), ("d", "e"))
+
+    def taken(train_set, *arguments, **options):
+        given.update(train=train_set, valid=options.pop("valid_songs", arguments[0]), **options)
+        return SimpleNamespace(dbn="dbn", best_epoch=3, best_error=0.25, stopped="patience", versions={}, history=[1],
+                               seconds=lambda stage: 1.0)
+
+    monkeypatch.setattr(fit, train, taken)
+    monkeypatch.setattr(fit.Model, "from_dbn", lambda *arguments: arguments)
+    monkeypatch.setattr(fit.ConvolutionalModel, "from_dbn", lambda *arguments: arguments)
+    others = FrameSet(rng.random((10, 4)), [(0, 10)])
+    for pretrain_set in (None, others):
+        dbn, scaling, classes, frame_settings, history, about = fit.fit_model(
+            store, split, "standardize", settings, None, "key", {"dataset": "d"}, pretrain_set=pretrain_set)
+        assert given["train"].names == ("a", "b") and given["valid"].names == ("c", "f")
+        seen = store.frames[:20] if pretrain_set is None else others.read(np.arange(10))
+        expected = (seen - seen.mean(axis=0)) / seen.std(axis=0) / (2 if train == "train_convolutional" else 1)
+        np.testing.assert_allclose(scaling.transform(seen), expected, atol=1e-5)
+        assert given["train"].scaling is given["valid"].scaling is scaling
+        pretrained_on = given.get("pretrain_songs", given.get("pretrain_set"))
+        assert pretrained_on is None if pretrain_set is None else pretrained_on.scaling is scaling
+    assert (dbn, classes, frame_settings, history) == ("dbn", ("x", "y"), {"sample_rate": 22050}, [1])
+    assert about["dataset"] == "d" and (about["best_epoch"], about["best_error"]) == (3, 0.25)
+    assert about["n_frames"] == {"train": 20, "valid": 20} and about["settings"] == asdict(settings)
