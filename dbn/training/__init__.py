@@ -3,8 +3,9 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submod_attrs={
     "settings": ["ConvolutionalSettings", "TrainingSettings"],
-    "convolutional": ["ConvolutionalResult", "fit_songs", "train_convolutional"],
-    "loops": ["TrainingResult", "build_dbn", "finetune", "frame_error", "pretrain", "train"],
+    "convolutional": ["fit_songs", "train_convolutional"],
+    "loops": ["build_dbn", "finetune", "frame_error", "pretrain", "train"],
+    "running": ["TrainingResult"],
     "state": ["RunState", "versions"],
     "fit": ["fit_model", "fit_rows", "label_songs"],
 })
