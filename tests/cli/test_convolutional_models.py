@@ -1,5 +1,7 @@
 """``dbn train --network convolutional``, and what the commands do with such a model: streamed as the whole file."""
+import json
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import soundfile
 
 import dbn.graph.compile
 import dbn.training.epochs
+import small_tagger
 from command_line import SETTINGS, refusal, usage_error
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.audio.scaling import Scaling
@@ -14,6 +17,7 @@ from dbn.cli.parser import main
 from dbn.features.aggregate import aggregate
 from dbn.trained.convolutional import ConvolutionalModel
 from dbn.trained.model import load_model, save_model
+from dbn.trained.tagger import load_tagger, save_tagger
 
 TINY = ["--network", "convolutional", "--hidden-layers-sizes", "6,4", "--widths", "3,2", "--pools", "2,2",
         "--scaling", "log-whitened-pca-8", "--pretrain-epochs", "1", "--finetune-epochs", "3", "--piece-blocks", "3",
@@ -129,6 +133,21 @@ def test_a_long_recording_streams_as_the_whole_file(model, here, jobs):
             activations, _ = whole(model, str(name))
             np.testing.assert_array_equal(found["features"][first:first + length], activations)
             np.testing.assert_allclose(found["times"][first:first + length], np.arange(length) * 32 / 22050)
+
+
+def test_tags_of_a_stream_are_those_of_the_whole_file(model, here, capsys):
+    """A tagger's SVMs on the windows of a convolutional network's layers."""
+    weights = [np.random.default_rng(1).normal(size=shape).astype("f4") for shape in ((6 * 33, 5), (6 * 5, 4), (4, 3))]
+    small = replace(model, weights=weights, biases=[np.zeros(n, "f4") for n in (5, 4, 3)],
+                    visible_biases=[np.zeros(n, "f4") for n in (33, 5)])
+    save_tagger("tagger.npz", replace(small_tagger.tagger(), model=small))
+    soundfile.write("long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 30 * 22050), 22050)
+    assert main(["tag", "tagger.npz", "long.wav", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)["values"]
+    tagger, settings = load_tagger("tagger.npz"), dict(SETTINGS)
+    scores = tagger.scores(dft_magnitudes(load_audio("long.wav", settings.pop("sample_rate"), 64), **settings))
+    for name, score in zip(tagger.names, scores, strict=True):
+        assert values[name] == pytest.approx(score, abs=1e-6)
 
 
 def test_too_short_a_recording_is_named_and_the_others_done(model, here, capsys):
