@@ -9,6 +9,7 @@ import soundfile
 from dbn.audio.reading import expected_length, load_audio
 from dbn.audio.scaling import Scaling
 from dbn.errors import AudioError, ModelFileError
+from dbn.trained.convolutional import ConvolutionalModel
 from dbn.trained.model import Model, load_model, save_model
 
 RATE = 22050
@@ -24,18 +25,48 @@ def make_model():
                  "softmax", Scaling("minmax").fit([rng.random((20, 9), "f4")]), ("a", "b"), settings, [], {"d": "x"})
 
 
+def make_convolutional():
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(size=shape).astype("f4") for shape in ((27, 4), (8, 3), (3, 2))]
+    settings = {"sample_rate": RATE, "frame_length": 16, "hop_length": 8, "window": None}
+    scaling = Scaling("minmax").fit([rng.random((20, 9), "f4")])
+    return ConvolutionalModel(weights, [np.zeros(n, "f4") for n in (4, 3, 2)], [np.zeros(n, "f4") for n in (9, 4)],
+                              (3, 2), (2, 1), "bernoulli", "softmax", scaling, ("a", "b"), settings, [], {"d": "x"})
+
+
+BOTH = pytest.mark.parametrize("make", [make_model, make_convolutional], ids=["frames", "convolutional"])
+
+
+def assert_refused(path, model, change):
+    """A file whose text says something else than the model."""
+    save_model(path, model)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    arrays["meta"] = np.array(json.dumps(json.loads(arrays["meta"].item()) | change))
+    np.savez(path, **arrays)
+    with pytest.raises(ModelFileError, match=r"m\.npz: "):
+        load_model(path)
+
+
 @pytest.mark.parametrize("change", [
     {"classes": ["a", "a", "b"]}, {"classes": [1, 2]}, {"n_layers": -1}, {"n_layers": 10**9}, {"n_layers": "2"},
     {"scaling": "decibel"}, {"visible": []}, {"output": None}, {"version": "1"}, {"version": 99}, {"format": 7},
     {"frame_settings": 5}, {"history": "x"}, {"about": []}], ids=str)
 def test_models_that_contradict_themselves(tmp_path, change):
-    save_model(tmp_path / "m.npz", make_model())
-    with np.load(tmp_path / "m.npz") as stored:
-        arrays = dict(stored)
-    arrays["meta"] = np.array(json.dumps(json.loads(arrays["meta"].item()) | change))
-    np.savez(tmp_path / "m.npz", **arrays)
-    with pytest.raises(ModelFileError, match=r"m\.npz: "):
-        load_model(tmp_path / "m.npz")
+    assert_refused(tmp_path / "m.npz", make_model(), change)
+
+
+@pytest.mark.parametrize("change", [
+    {"classes": ["a", "a", "b"]}, {"classes": [1, 2]}, {"widths": [3, 2, 1]}, {"widths": [-3, 2]}, {"pools": "21"},
+    {"pools": [2, 10**9]}, {"pools": [1000, 1000]}, {"scaling": "decibel"}, {"visible": []}, {"output": None},
+    {"version": "1"}, {"version": 99}, {"format": 7}, {"frame_settings": 5}, {"history": "x"}, {"about": []}], ids=str)
+def test_convolutional_models_that_contradict_themselves(tmp_path, change):
+    """Or whose features would take more memory than a model may."""
+    model = make_convolutional()
+    if change.get("pools") == [1000, 1000]:
+        wide = {"weights": [np.zeros((9000, 4), "f4"), np.zeros((8, 3), "f4"), model.weights[2]], "widths": (1000, 2)}
+        model = ConvolutionalModel(**model.__dict__ | wide)
+    assert_refused(tmp_path / "m.npz", model, change)
 
 
 def mutated(whole, rng):
@@ -60,10 +91,11 @@ def mutated(whole, rng):
     return bytes(data)
 
 
-def test_mutated_models_give_our_error_or_a_model(tmp_path):
+@BOTH
+def test_mutated_models_give_our_error_or_a_model(tmp_path, make):
     path = tmp_path / "m.npz"
-    save_model(path, make_model())
-    whole, frames = path.read_bytes(), np.random.default_rng(2).random((5, 9)).astype("f4")
+    save_model(path, make())
+    whole, frames = path.read_bytes(), np.random.default_rng(2).random((25, 9)).astype("f4")
     rng, refusals = np.random.default_rng(3), 0
     for _ in range(N_MUTATIONS):
         path.write_bytes(mutated(whole, rng))
@@ -77,13 +109,14 @@ def test_mutated_models_give_our_error_or_a_model(tmp_path):
     assert N_MUTATIONS / 2 < refusals
 
 
-def test_mutated_members_give_our_error_or_a_model(tmp_path):
+@BOTH
+def test_mutated_members_give_our_error_or_a_model(tmp_path, make):
     """The archive is whole and its checksums are right: the headers and the JSON within are wrong."""
     path = tmp_path / "m.npz"
-    save_model(path, make_model())
+    save_model(path, make())
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    frames = np.random.default_rng(2).random((5, 9)).astype("f4")
+    frames = np.random.default_rng(2).random((25, 9)).astype("f4")
     rng, refusals = np.random.default_rng(4), 0
     for _ in range(N_MUTATIONS):
         victim = str(rng.choice(list(members)))
@@ -96,7 +129,7 @@ def test_mutated_members_give_our_error_or_a_model(tmp_path):
             refusals += 1
         else:
             with np.errstate(all="ignore"):  # weights may be any finite numbers
-                assert model.predict_proba(frames).shape == (5, 2)
+                assert model.predict_proba(frames).shape == (25, 2)
     assert 0 < refusals < N_MUTATIONS
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, ModelFileError
-from dbn.trained.archive import check_json, read_array, read_scaling, scaling_arrays
+from dbn.trained.archive import MAX_BYTES, check_json, read_array, read_scaling, scaling_arrays
 from dbn.trained.forward import sigmoid, softmax
 
 FORMAT, VERSION = "hamel-eck-convolutional-dbn", 2
@@ -40,6 +40,12 @@ def frames_of_blocks(n_blocks, widths, pools):
     for width, pool in zip(reversed(widths), reversed(pools)):
         n_blocks = n_blocks * pool + width - 1
     return n_blocks
+
+
+def product_bytes(width, pool, n_in):
+    """What the frames of `BLOCKS` blocks of a layer take that lie side by side, on `n_in` values a frame; at most
+    :data:`dbn.trained.archive.MAX_BYTES`."""
+    return 4 * BLOCKS * pool * width * n_in
 
 
 @dataclass(frozen=True)
@@ -332,6 +338,7 @@ def _check_shapes(model, path):
     fits = (all(W.shape == (width * n_in, n_out)
                 for W, width, n_in, n_out in zip(model.weights, [*model.widths, 1], sizes, sizes[1:]))
             and all(len(bias) == n_in for bias, n_in in zip(model.visible_biases, sizes))
+            and all(product_bytes(*each) <= MAX_BYTES for each in zip(model.widths, model.pools, sizes))
             and min(sizes[:-1]) > 0 and len(model.classes) == sizes[-1]
             and all(isinstance(name, str) for name in model.classes))
     if not fits:

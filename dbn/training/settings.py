@@ -9,6 +9,7 @@ import numpy as np
 
 from dbn.errors import TrainingError
 from dbn.trained.archive import MAX_BYTES, MAX_TOTAL_BYTES
+from dbn.trained.convolutional import product_bytes
 
 
 @dataclass(frozen=True)
@@ -161,8 +162,14 @@ class ConvolutionalSettings:
                              for name in ("hidden_layers_sizes", "widths", "pools")})
 
     def require_size(self, n_ins, n_outs=0):
-        """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
+        """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold.
+
+        So it does if a product of its features takes more memory than a model may.
+        """
         sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
+        if max(map(product_bytes, self.widths, self.pools, sizes)) > MAX_BYTES:
+            raise TrainingError(f"widths are {self.widths!r} and pools {self.pools!r}: on {n_ins} inputs the frames of "
+                                f"a product take more than {MAX_BYTES / 1e9:.2f} GB; give shorter bases or blocks")
         layers = [4 * width * below * above for width, below, above in zip([*self.widths, 1], sizes, sizes[1:])]
         if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
             raise TrainingError(f"the bases of a layer take up to {max(layers) / 1e9:,.2f} GB, and a model's "
