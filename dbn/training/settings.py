@@ -167,13 +167,13 @@ class ConvolutionalSettings:
         So it does if a product of its features takes more memory than a model may.
         """
         sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
-        if max(map(product_bytes, self.widths, self.pools, sizes)) > MAX_BYTES:
-            raise TrainingError(f"widths are {self.widths!r} and pools {self.pools!r}: on {n_ins} inputs the frames of "
-                                f"a product take more than {MAX_BYTES / 1e9:.2f} GB; give shorter bases or blocks")
         layers = [4 * width * below * above for width, below, above in zip([*self.widths, 1], sizes, sizes[1:])]
         if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
             raise TrainingError(f"the bases of a layer take up to {max(layers) / 1e9:,.2f} GB, and a model's "
                                 f"{MAX_BYTES / 1e9:.2f} GB at most: give fewer or shorter ones")
+        if max(map(product_bytes, self.widths, self.pools, sizes)) > MAX_BYTES:
+            raise TrainingError(f"widths are {self.widths!r} and pools {self.pools!r}: on {n_ins} inputs the frames of "
+                                f"a product take more than {MAX_BYTES / 1e9:.2f} GB; give shorter bases or blocks")
 
 
 def _check_sizes(sizes):
