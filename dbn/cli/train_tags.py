@@ -14,13 +14,13 @@ import numpy as np
 
 from dbn.cli.inputs import open_model
 from dbn.cli.options import check_bounds, checked_jobs
-from dbn.cli.work_folder import WorkFolder
+from dbn.cli.work_folder import WorkFolder, checked_output, finished
 from dbn.datasets import tags
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.folder import printable
 from dbn.datasets.splits import Split
-from dbn.errors import DatasetError, ModelFileError
-from dbn.system.files import disk_errors, file_stamp, link_target, require_plain_file, sole_writer
+from dbn.errors import DatasetError, DBNError
+from dbn.system.files import file_stamp
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import model_path
 from dbn.trained.tagger import TagMeasure, Tagger, load_tagger, save_tagger, shared_windows
@@ -72,25 +72,14 @@ def run_train_tags(args):
     """
     check_bounds(args, _BOUNDS)
     args.jobs = checked_jobs(args.jobs)
-    args.tagger = path = link_target(args.tagger)
-    if path.suffix != ".npz" or path.is_dir():
-        raise ModelFileError(f"{path}: not the name of a tagger, which ends in .npz; give another with -o")
-    require_plain_file(path, ModelFileError)
-    if not path.parent.is_dir():
-        raise ModelFileError(f"{path}: there is no folder {path.parent}; make it first")
+    args.tagger = path = checked_output(args.tagger, "tagger")
     if args.model is not None:
         open_model(args.model)  # what is none is said before the audio is read
     clips, skipped = tags.load(args.folder, args.labels)
     key = _key(args, clips)
     work = WorkFolder(path, "frames|dbn-[0-9a-f]{12}")
-    tagger = _finished(args, key)
-    if tagger is None:
-        work.require_own("dbn train-tags")
-        with disk_errors(path):
-            work.path.mkdir(exist_ok=True)
-        with sole_writer(work.path):
-            tagger = _finished(args, key) or _trained(args, clips, skipped, key, work.path)
-            work.remove()
+    tagger = work.made("dbn train-tags", lambda: finished(path, load_tagger, key, args.force),
+                       lambda: _trained(args, clips, skipped, key, work.path))
     about = tagger.about
     for file, why in about["skipped"]:
         print(f"skipped: {printable(file)}: {why}", file=sys.stderr)
@@ -105,20 +94,6 @@ def _key(args, clips):
     model = args.model and (os.path.abspath(model_path(args.model)), file_stamp(model_path(args.model)))
     depends_on = [files, clips.tags, clips.matrix.tolist(), model, args.folds, args.min_clips, args.seed]
     return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
-
-
-def _finished(args, key):
-    """The tagger, if this command has made it already; None if it may be made."""
-    if args.force or not args.tagger.exists():
-        return None
-    try:
-        tagger = load_tagger(args.tagger)
-    except ModelFileError:
-        tagger = None
-    if tagger is None or tagger.about.get("key") != key:
-        raise ModelFileError(f"{args.tagger}: is there already, made of other files or with other options; --force "
-                             "replaces it, or give another name with -o")
-    return tagger
 
 
 def _trained(args, clips, skipped, key, work):
@@ -139,8 +114,11 @@ def _trained(args, clips, skipped, key, work):
     matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
     windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(paths, args.jobs)}
     features = {name: [of_song[song] for song in paths] for name, of_song in windows.items()}
-    results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
-                                   min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
+    try:
+        results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
+                                       min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
+    except DBNError as error:  # too few artists or files for what is asked of them
+        raise DatasetError(f"{args.labels}: {error}") from error
     learned, mfccs = results[LEARNED], results[MFCCS]
     kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
     svms = train_tags(features[LEARNED], kept, artists, args.seed, jobs=args.jobs, **_grid(features[LEARNED]))
