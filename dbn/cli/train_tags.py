@@ -23,7 +23,7 @@ from dbn.errors import DatasetError, DBNError
 from dbn.system.files import file_stamp
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import model_path
-from dbn.trained.tagger import TagMeasure, Tagger, load_tagger, save_tagger, shared_windows
+from dbn.trained.tagger import load_tagger, save_tagger
 from dbn.training.recipes import RECIPES, UNSUPERVISED
 
 C, GAMMA = (1.0, 10.0), (0.1, 0.3, 1.0)  # what every SVM chooses from; gamma over the number of features
@@ -98,8 +98,7 @@ def _key(args, clips):
 
 def _trained(args, clips, skipped, key, work):
     from dbn.audio.frames import DEFAULT_SETTINGS, FrameStore
-    from dbn.evaluation.autotag import compare_tags, difference_interval, evaluate_tags, train_tags
-    from dbn.evaluation.windows import HOP, LEARNED, MFCCS, WINDOW, learned_windows, mfcc_windows
+    from dbn.evaluation.windows import LEARNED, MFCCS, learned_windows, mfcc_windows
 
     tracks = tuple(sorted((Track(clip.id, clip.path, "", clip.artist) for clip in clips.clips),
                           key=lambda track: track.name))
@@ -111,32 +110,37 @@ def _trained(args, clips, skipped, key, work):
         model = _pretrained(store, args, work / f"dbn-{key[:12]}", key)
     used = [number for number, clip in enumerate(clips.clips) if clip.id not in store.skipped_names]
     paths = {clips.clips[number].id: clips.clips[number].path for number in used}
-    matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
     windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(paths, args.jobs)}
     features = {name: [of_song[song] for song in paths] for name, of_song in windows.items()}
+    about = {"dataset": "folder", "synthetic": False, "key": key, "skipped": store.skipped}
     try:
-        results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
-                                       min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
-    except DBNError as error:  # too few artists or files for what is asked of them
+        tagger = _tagger(args, clips, used, model, features, about)
+    except DBNError as error:  # too few files or artists for what is asked of them
         raise DatasetError(f"{args.labels}: {error}") from error
-    learned, mfccs = results[LEARNED], results[MFCCS]
-    kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
-    svms = train_tags(features[LEARNED], kept, artists, args.seed, jobs=args.jobs, **_grid(features[LEARNED]))
-    of_tag = [(svm, score) for svm, score in zip(svms, learned.scores) if svm is not None]
-    if not of_tag:
-        raise DatasetError(f"{args.labels}: the files of no tag are of enough artists to choose an SVM among them")
-    interval = difference_interval(learned, mfccs, artists)
-    about = {"dataset": "folder", "synthetic": False, "key": key, "skipped": store.skipped, "n_clips": len(used),
-             "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists), "left_out": learned.left_out,
-             "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
-                      for score, other in zip(learned.scores, mfccs.scores)},
-             "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
-             "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
-    shared, svms = shared_windows(np.concatenate(features[LEARNED]), [svm for svm, _ in of_tag])
-    tagger = Tagger(model, shared, tuple(score.name for _, score in of_tag), svms,
-                    tuple(TagMeasure(score.accuracy, score.n_test) for _, score in of_tag), WINDOW, HOP, about)
     save_tagger(args.tagger, tagger)
     return tagger
+
+
+def _tagger(args, clips, used, model, features, about):
+    """The tagger, and what is measured of the tags beside it; `features` are those of the clips that are used."""
+    from dbn.evaluation.autotag import compare_tags, difference_interval, evaluate_tags
+    from dbn.evaluation.tagging import trained_tagger
+    from dbn.evaluation.windows import HOP, LEARNED, MFCCS, WINDOW
+
+    matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
+    results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
+                                   min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
+    learned, mfccs = results[LEARNED], results[MFCCS]
+    interval = difference_interval(learned, mfccs, artists)
+    about |= {"n_clips": len(used), "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists),
+              "left_out": learned.left_out,
+              "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
+                       for score, other in zip(learned.scores, mfccs.scores)},
+              "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
+              "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
+    kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
+    return trained_tagger(model, features[LEARNED], kept, artists, learned.scores, WINDOW, HOP, about,
+                          _grid(features[LEARNED]), args.seed, args.jobs)
 
 
 def _or_none(number):
