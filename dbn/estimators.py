@@ -2,7 +2,8 @@
 
 Conventions
 -----------
-An example is a row: a DFT frame, or any vector of numbers; where the scaling is "max" or "log", of no negative ones.
+An example is a row: a DFT frame, or any vector of numbers; where the scaling is "max" or takes logarithms, of no
+negative ones.
 Rows are float32, other floats and integers are converted, and so are the results: training computes in float32, the
 products of a fitted network are made in float64. Training needs PyTensor; what is fitted is a
 :class:`dbn.trained.model.Model`, plain arrays, so fitted estimators are pickled, copied to other processes and used
@@ -76,7 +77,8 @@ class _DBNEstimator(BaseEstimator):
     @property
     def _takes_magnitudes(self):
         """Whether the scaling would cut negative numbers to 0."""
-        return self.scaling == "max" or Scaling(self.scaling).takes_log
+        # by its name alone: scikit-learn asks before the scaling is known to be one
+        return str(self.scaling).startswith(("max", "log"))
 
     def _checked_settings(self):
         """The training settings but for their seed, once every parameter is known to be right."""

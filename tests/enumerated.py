@@ -2,6 +2,9 @@
 import itertools
 
 import numpy as np
+import pytensor
+import pytensor.tensor as pt
+import pytest
 from scipy import stats
 from scipy.special import logsumexp
 
@@ -85,3 +88,20 @@ def assert_numbers_distributed(numbers, p):
         observed = np.append(observed, counts[~often].sum())
         expected = np.append(expected, len(numbers) - expected.sum())
     assert stats.chisquare(observed, expected).pvalue > 0.001
+
+
+def assert_gradient_is_that_of_differences(rbm, cost, v):
+    """By every number of the parameters, of a `cost` whose input is the RBM's and is given `v`."""
+    gradients, run = (pytensor.function([rbm.input], outputs, mode="FAST_COMPILE")
+                      for outputs in (pt.grad(cost, rbm.params), cost))
+    for param, gradient in zip(rbm.params, gradients(v), strict=True):
+        value = param.get_value()
+        for index in np.ndindex(value.shape):
+            costs = []
+            for step in (1e-5, -1e-5):
+                moved = value.copy()
+                moved[index] += step
+                param.set_value(moved)
+                costs.append(run(v))
+            assert gradient[index] == pytest.approx((costs[0] - costs[1]) / 2e-5, abs=1e-8)
+        param.set_value(value)

@@ -14,7 +14,7 @@ from dbn.crbm import ConvolutionalRBM, GaussianConvolutionalRBM
 from dbn.graph.streams import RandomStreams
 from dbn.likelihood import annealed_importance_sampling, log_partition
 from dbn.rbm import RBM, GaussianRBM
-from enumerated import assert_numbers_distributed, index_of, states
+from enumerated import assert_gradient_is_that_of_differences, assert_numbers_distributed, index_of, states
 
 QUICK = "FAST_COMPILE"  # no compiler: these graphs are run a few times on small arrays
 KINDS = [ConvolutionalRBM, GaussianConvolutionalRBM]
@@ -333,20 +333,7 @@ def test_three_steps_of_contrastive_divergence(kind):
 def test_gradient_of_the_free_energy_by_differences_in_every_direction(cls):
     rbm = make(cls, n_visible=3, pool=3)
     v = np.random.default_rng(3).random((5, 8, 3))
-    cost = rbm.mean_free_energy(rbm.input)
-    gradients = evaluate([rbm.input], pt.grad(cost, rbm.params), v)
-    run = pytensor.function([rbm.input], cost, mode=QUICK)
-    for param, gradient in zip(rbm.params, gradients):
-        value = param.get_value()
-        for index in np.ndindex(value.shape):
-            costs = []
-            for step in (1e-5, -1e-5):
-                moved = value.copy()
-                moved[index] += step
-                param.set_value(moved)
-                costs.append(run(v))
-            assert gradient[index] == pytest.approx((costs[0] - costs[1]) / 2e-5, abs=1e-8)
-        param.set_value(value)
+    assert_gradient_is_that_of_differences(rbm, rbm.mean_free_energy(rbm.input), v)
 
 
 # ------------------------------------------------------------------------------------------------ edges and extremes

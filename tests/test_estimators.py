@@ -82,11 +82,14 @@ def test_the_papers_settings():
         assert estimator.scaling == Profile.scaling
 
 
-@pytest.mark.parametrize("scaling", ["max", "log", "log-pca-2", "minmax", "standardize", "none"])
+@pytest.mark.parametrize("scaling", ["max", "log", "log-standardize", "log-pca-2", "log-whitened-pca-2", "minmax",
+                                     "standardize", "pca-2", "none"])
 def test_negative_numbers_are_refused_where_the_scaling_cuts_them(scaling):
     x, y = examples(60)
     estimator = DBNClassifier(**SMALL | {"scaling": scaling, "visible": "gaussian", "finetune_epochs": 1})
-    if scaling in ("max", "log", "log-pca-2"):
+    is_cut = scaling not in ("minmax", "standardize", "pca-2", "none")
+    assert estimator.__sklearn_tags__().input_tags.positive_only == is_cut
+    if is_cut:
         with pytest.raises(ValueError, match=f"Negative values in data passed to DBNClassifier with .*'{scaling}'"):
             estimator.fit(x - 1, y)
     else:
@@ -386,8 +389,10 @@ def test_warm_start_refuses_other_classes_and_widths(classifier):
     ("verbose", None, "True or False"),
 ])
 def test_wrong_parameters_are_named(name, value, message):
+    estimator = DBNClassifier(**SMALL | {name: value})
+    estimator.__sklearn_tags__()  # scikit-learn asks for them before anything is checked
     with pytest.raises(DBNError, match=f"{name}.*{message}"):
-        DBNClassifier(**SMALL | {name: value}).fit(*examples(30))
+        estimator.fit(*examples(30))
 
 
 @pytest.mark.parametrize("layers", ["1", 1, [], [0], [3], [1, 1], [1.0], None])

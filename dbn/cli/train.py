@@ -16,10 +16,10 @@ from dbn.audio.scaling import KINDS, Scaling
 from dbn.audio.spectra import FRAME_LENGTH
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.cli.train_report import report
-from dbn.cli.work_folder import WorkFolder
+from dbn.cli.work_folder import WorkFolder, checked_output, finished
 from dbn.datasets import folder, identical, labels, splits
-from dbn.errors import DatasetError, DBNError, ModelFileError
-from dbn.system.files import disk_errors, link_target, move_into_place, require_plain_file, sole_writer
+from dbn.errors import DatasetError, DBNError
+from dbn.system.files import disk_errors, move_into_place
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
 from dbn.training.recipes import AUTO, CONVOLUTIONAL, NETWORKS, RECIPES, RECOMMENDED, UNSUPERVISED, recipes_of
@@ -109,8 +109,8 @@ class _TrainRun:
 
     def __init__(self, args):
         self.args = args
-        args.model = link_target(args.model)  # the link stays one, and the frames lie where there is room for a model
-        self.path, self.work = args.model, _work_folder(args.model)
+        self.path = args.model = checked_output(args.model, "model file")
+        self.work = _work_folder(self.path)
         given = given_options(args, TrainingSettings) | given_options(args, ConvolutionalSettings)
         if args.unsupervised and (args.labels is not None or args.recipe == AUTO):
             raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
@@ -128,11 +128,6 @@ class _TrainRun:
         self.seed = settings.seed
         self.jobs = checked_jobs(args.jobs)
         splits.check_fractions(args.split)
-        if self.path.suffix != ".npz" or self.path.is_dir():
-            raise ModelFileError(f"{self.path}: not the name of a model file, which ends in .npz; give another with -o")
-        require_plain_file(self.path, ModelFileError)
-        if not self.path.parent.is_dir():
-            raise ModelFileError(f"{self.path}: there is no folder {self.path.parent}; make it first")
         if args.unsupervised:
             self.corpus, self.parts = folder.load_unlabelled(args.folder), None
         elif args.labels is None:
@@ -152,12 +147,7 @@ class _TrainRun:
 
     def run(self):
         """Train, unless this very model is there; print what came of it and return the exit status."""
-        model = self._finished()
-        if model is None:
-            model = self._made()
-        elif not self.args.keep and self.work.is_own:  # of a run that was killed when it had made the model
-            with sole_writer(self.work.path):
-                self.work.remove()
+        model = self.work.made("dbn train", self._finished, self._train, self.args.keep)
         about = model.about
         for file, why in about["skipped"]:
             print(f"skipped: {folder.printable(file)}: {why}", file=sys.stderr)
@@ -168,34 +158,7 @@ class _TrainRun:
         return 1 if about["skipped"] else 0
 
     def _finished(self):
-        """The model, if this command has made it already; None if it may be made."""
-        if self.args.force or not self.path.exists():
-            return None
-        try:
-            model = load_model(self.path)
-        except ModelFileError:
-            model = None
-        if model is None or model.about.get("key") != self.key:
-            raise ModelFileError(f"{self.path}: is there already, made of other files or with other options; "
-                                 f"--force replaces it, or give another name with -o")
-        return model
-
-    def _made(self):
-        """The model, by this process or by another one that is at it."""
-        self.work.require_own("dbn train")
-        is_new = not self.work.path.exists()
-        with disk_errors(self.work.path):
-            self.work.path.mkdir(exist_ok=True)
-        with sole_writer(self.work.path):
-            try:
-                model = self._finished() or self._train()
-            except (DatasetError, ModelFileError):
-                if is_new or not self.work.leftovers():
-                    self.work.remove()
-                raise
-            if not self.args.keep:  # within the lock: whoever waits for it begins with an empty folder
-                self.work.remove()
-            return model
+        return finished(self.path, load_model, self.key, self.args.force)
 
     def _train(self):
         from joblib.externals.loky import get_reusable_executor
@@ -219,11 +182,11 @@ class _TrainRun:
                                    "n_correct": int((answers["true"] == answers["predicted"]).sum()),
                                    "windows": self._beside_mfccs(model, store, split)}
         # written within the work folder, so that a kill leaves nothing beside the model's place
-        finished = self._network_folder(self.key) / "model.npz"
+        unnamed = self._network_folder(self.key) / "model.npz"
         with disk_errors(self.path):
-            finished.parent.mkdir(exist_ok=True)
-            save_model(finished, model)
-            move_into_place(finished, self.path)
+            unnamed.parent.mkdir(exist_ok=True)
+            save_model(unnamed, model)
+            move_into_place(unnamed, self.path)
         return model
 
     def _network_folder(self, key):

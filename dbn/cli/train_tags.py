@@ -14,16 +14,16 @@ import numpy as np
 
 from dbn.cli.inputs import open_model
 from dbn.cli.options import check_bounds, checked_jobs
-from dbn.cli.work_folder import WorkFolder
+from dbn.cli.work_folder import WorkFolder, checked_output, finished
 from dbn.datasets import tags
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.folder import printable
 from dbn.datasets.splits import Split
-from dbn.errors import DatasetError, ModelFileError
-from dbn.system.files import disk_errors, file_stamp, link_target, require_plain_file, sole_writer
+from dbn.errors import DatasetError, DBNError
+from dbn.system.files import file_stamp
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import model_path
-from dbn.trained.tagger import TagMeasure, Tagger, load_tagger, save_tagger, shared_windows
+from dbn.trained.tagger import load_tagger, save_tagger
 from dbn.training.recipes import RECIPES, UNSUPERVISED
 
 C, GAMMA = (1.0, 10.0), (0.1, 0.3, 1.0)  # what every SVM chooses from; gamma over the number of features
@@ -72,25 +72,14 @@ def run_train_tags(args):
     """
     check_bounds(args, _BOUNDS)
     args.jobs = checked_jobs(args.jobs)
-    args.tagger = path = link_target(args.tagger)
-    if path.suffix != ".npz" or path.is_dir():
-        raise ModelFileError(f"{path}: not the name of a tagger, which ends in .npz; give another with -o")
-    require_plain_file(path, ModelFileError)
-    if not path.parent.is_dir():
-        raise ModelFileError(f"{path}: there is no folder {path.parent}; make it first")
+    args.tagger = path = checked_output(args.tagger, "tagger")
     if args.model is not None:
         open_model(args.model)  # what is none is said before the audio is read
     clips, skipped = tags.load(args.folder, args.labels)
     key = _key(args, clips)
     work = WorkFolder(path, "frames|dbn-[0-9a-f]{12}")
-    tagger = _finished(args, key)
-    if tagger is None:
-        work.require_own("dbn train-tags")
-        with disk_errors(path):
-            work.path.mkdir(exist_ok=True)
-        with sole_writer(work.path):
-            tagger = _finished(args, key) or _trained(args, clips, skipped, key, work.path)
-            work.remove()
+    tagger = work.made("dbn train-tags", lambda: finished(path, load_tagger, key, args.force),
+                       lambda: _trained(args, clips, skipped, key, work.path))
     about = tagger.about
     for file, why in about["skipped"]:
         print(f"skipped: {printable(file)}: {why}", file=sys.stderr)
@@ -107,24 +96,9 @@ def _key(args, clips):
     return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
 
 
-def _finished(args, key):
-    """The tagger, if this command has made it already; None if it may be made."""
-    if args.force or not args.tagger.exists():
-        return None
-    try:
-        tagger = load_tagger(args.tagger)
-    except ModelFileError:
-        tagger = None
-    if tagger is None or tagger.about.get("key") != key:
-        raise ModelFileError(f"{args.tagger}: is there already, made of other files or with other options; --force "
-                             "replaces it, or give another name with -o")
-    return tagger
-
-
 def _trained(args, clips, skipped, key, work):
     from dbn.audio.frames import DEFAULT_SETTINGS, FrameStore
-    from dbn.evaluation.autotag import compare_tags, difference_interval, evaluate_tags, train_tags
-    from dbn.evaluation.windows import HOP, LEARNED, MFCCS, WINDOW, learned_windows, mfcc_windows
+    from dbn.evaluation.windows import LEARNED, MFCCS, learned_windows, mfcc_windows
 
     tracks = tuple(sorted((Track(clip.id, clip.path, "", clip.artist) for clip in clips.clips),
                           key=lambda track: track.name))
@@ -136,29 +110,37 @@ def _trained(args, clips, skipped, key, work):
         model = _pretrained(store, args, work / f"dbn-{key[:12]}", key)
     used = [number for number, clip in enumerate(clips.clips) if clip.id not in store.skipped_names]
     paths = {clips.clips[number].id: clips.clips[number].path for number in used}
-    matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
     windows = {LEARNED: learned_windows(model, store), MFCCS: mfcc_windows(paths, args.jobs)}
     features = {name: [of_song[song] for song in paths] for name, of_song in windows.items()}
+    about = {"dataset": "folder", "synthetic": False, "key": key, "skipped": store.skipped}
+    try:
+        tagger = _tagger(args, clips, used, model, features, about)
+    except DBNError as error:  # too few files or artists for what is asked of them
+        raise DatasetError(f"{args.labels}: {error}") from error
+    save_tagger(args.tagger, tagger)
+    return tagger
+
+
+def _tagger(args, clips, used, model, features, about):
+    """The tagger, and what is measured of the tags beside it; `features` are those of the clips that are used."""
+    from dbn.evaluation.autotag import compare_tags, difference_interval, evaluate_tags
+    from dbn.evaluation.tagging import trained_tagger
+    from dbn.evaluation.windows import HOP, LEARNED, MFCCS, WINDOW
+
+    matrix, artists = clips.matrix[used], [clips.clips[number].artist for number in used]
     results = {name: evaluate_tags(x, matrix, artists, args.folds, args.seed, names=clips.tags, jobs=args.jobs,
                                    min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
     learned, mfccs = results[LEARNED], results[MFCCS]
-    kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
-    svms = train_tags(features[LEARNED], kept, artists, args.seed, jobs=args.jobs, **_grid(features[LEARNED]))
-    of_tag = [(svm, score) for svm, score in zip(svms, learned.scores) if svm is not None]
-    if not of_tag:
-        raise DatasetError(f"{args.labels}: the files of no tag are of enough artists to choose an SVM among them")
     interval = difference_interval(learned, mfccs, artists)
-    about = {"dataset": "folder", "synthetic": False, "key": key, "skipped": store.skipped, "n_clips": len(used),
-             "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists), "left_out": learned.left_out,
-             "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
-                      for score, other in zip(learned.scores, mfccs.scores)},
-             "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
-             "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
-    shared, svms = shared_windows(np.concatenate(features[LEARNED]), [svm for svm, _ in of_tag])
-    tagger = Tagger(model, shared, tuple(score.name for _, score in of_tag), svms,
-                    tuple(TagMeasure(score.accuracy, score.n_test) for _, score in of_tag), WINDOW, HOP, about)
-    save_tagger(args.tagger, tagger)
-    return tagger
+    about |= {"n_clips": len(used), "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists),
+              "left_out": learned.left_out,
+              "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
+                       for score, other in zip(learned.scores, mfccs.scores)},
+              "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
+              "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
+    kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
+    return trained_tagger(model, features[LEARNED], kept, artists, learned.scores, WINDOW, HOP, about,
+                          _grid(features[LEARNED]), args.seed, args.jobs)
 
 
 def _or_none(number):

@@ -4,13 +4,12 @@ Conventions. The table is CSV in UTF-8 with the header ``file,label`` or ``file,
 folder with ``/``, and it is the track's name. The part is train, valid, test or excluded, and where the column is there
 every row has one.
 """
-import csv
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from dbn.datasets.corpus import PARTS, Corpus, Track
 from dbn.datasets.folder import printable, why_unusable
+from dbn.datasets.table import csv_rows, inner_path
 from dbn.errors import DatasetError
-from dbn.system.files import lines_of, require_plain_file
 
 HEADERS = (["file", "label"], ["file", "label", "part"])
 ALL_PARTS = (*PARTS, "excluded")
@@ -62,42 +61,30 @@ def load(root, table):
 
 def _rows(table):
     """The table's rows by file, checked."""
-    require_plain_file(table, DatasetError)
+    lines = csv_rows(table, "labels")
+    _, header = next(lines)
+    if header not in HEADERS:
+        raise DatasetError(f"{table}, line 1: the header must be file,label or file,label,part")
     rows, line_of = {}, {}
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(lines_of(file), strict=True)
-            header = next(reader, None)
-            if header not in HEADERS:
-                raise DatasetError(f"{table}, line 1: the header must be file,label or file,label,part")
-            for row in filter(None, reader):
-                row[0] = PurePosixPath(row[0]).as_posix() if row[0] else ""  # blues//a.wav is blues/a.wav
-                why = _row_error(row, header, line_of)
-                if why:
-                    raise DatasetError(f"{table}, line {reader.line_num}: {why}")
-                rows[row[0]], line_of[row[0]] = row, reader.line_num
-    except DatasetError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        raise DatasetError(f"{table}: not a readable table of labels: {error}") from error
-    if not rows:
-        raise DatasetError(f"{table}: no rows below the header")
+    for line, row in lines:
+        try:
+            name = _checked_name(row, header)
+            if name in rows:
+                raise ValueError(f"file {name!r} is in line {line_of[name]} already")
+        except ValueError as error:
+            raise DatasetError(f"{table}, line {line}: {error}") from None
+        rows[name], line_of[name] = [name, *row[1:]], line
     return rows
 
 
-def _row_error(row, header, line_of):
-    """What is wrong with a row; None if nothing."""
+def _checked_name(row, header):
+    """The file of a row; ValueError says what is wrong with the row."""
     if len(row) != len(header):
-        return f"{len(row)} field(s), expected {','.join(header)}"
+        raise ValueError(f"{len(row)} field(s), expected {','.join(header)}")
     if not all(field.strip() for field in row):
-        return "an empty field"
+        raise ValueError("an empty field")
     if not all(field == printable(field) for field in row[1:]):
-        return "a line break or a control character in its label"
-    name = PurePosixPath(row[0])
-    if name.is_absolute() or ".." in name.parts:
-        return f"{row[0]!r} is not a path within the folder"
-    if row[0] in line_of:
-        return f"file {row[0]!r} is in line {line_of[row[0]]} already"
+        raise ValueError("a line break or a control character in its label")
     if len(row) == 3 and row[2] not in ALL_PARTS:
-        return f"unknown part {row[2]!r}, expected one of {', '.join(ALL_PARTS)}"
-    return None
+        raise ValueError(f"unknown part {row[2]!r}, expected one of {', '.join(ALL_PARTS)}")
+    return inner_path(row[0])

@@ -6,15 +6,14 @@ header, and in both there may be a column ``artist``, whose recordings stay on o
 - ``file,tag``: a row for each tag that holds for a file;
 - ``file`` and a column for each tag, which holds 1 or 0.
 """
-import csv
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from dbn.datasets.folder import printable, why_unusable
 from dbn.datasets.majorminer import Clip, TagCorpus
+from dbn.datasets.table import csv_rows, inner_path
 from dbn.errors import DatasetError
-from dbn.system.files import lines_of, require_plain_file
 
 
 def load(root, table):
@@ -60,30 +59,20 @@ def load(root, table):
 
 def _read(table):
     """The files of each tag, a dict of sets, and the artist of each file, "" where there is no such column."""
-    require_plain_file(table, DatasetError)
-    tags, artists = {}, {}
-    try:
-        with open(table, newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(lines_of(file), strict=True)
-            header = next(reader, [])
-            names = [name for name in header[1:] if name != "artist"]
-            if header[:1] != ["file"] or not names or len(set(header)) < len(header) or not all(map(_is_name, header)):
-                raise DatasetError(f"{table}, line 1: the header must be file,tag or file and a column for each tag, "
-                                   "and may have a column artist")
-            is_long = names == ["tag"]
-            tags.update({} if is_long else {name: set() for name in names})
-            for row in filter(None, reader):
-                try:
-                    _add(dict(zip(header, row, strict=True)), names, is_long, tags, artists)
-                except ValueError as error:
-                    why = f"{len(row)} field(s), expected {len(header)}" if len(row) != len(header) else error
-                    raise DatasetError(f"{table}, line {reader.line_num}: {why}") from None
-    except DatasetError:
-        raise
-    except (OSError, ValueError, csv.Error) as error:
-        raise DatasetError(f"{table}: not a readable table of tags: {error}") from error
-    if not artists:
-        raise DatasetError(f"{table}: no rows below the header")
+    lines = csv_rows(table, "tags")
+    _, header = next(lines)
+    names = [name for name in header[1:] if name != "artist"]
+    if header[:1] != ["file"] or not names or len(set(header)) < len(header) or not all(map(_is_name, header)):
+        raise DatasetError(f"{table}, line 1: the header must be file,tag or file and a column for each tag, and may "
+                           "have a column artist")
+    is_long = names == ["tag"]
+    tags, artists = {} if is_long else {name: set() for name in names}, {}
+    for line, row in lines:
+        try:
+            _add(dict(zip(header, row, strict=True)), names, is_long, tags, artists)
+        except ValueError as error:
+            why = f"{len(row)} field(s), expected {len(header)}" if len(row) != len(header) else error
+            raise DatasetError(f"{table}, line {line}: {why}") from None
     return tags, artists
 
 
@@ -93,11 +82,7 @@ def _is_name(text):
 
 def _add(row, names, is_long, tags, artists):
     """Take a row, a dict; ValueError says what is wrong with it."""
-    file, artist = row["file"], row.get("artist", "")
-    path = PurePosixPath(file)
-    if not file.strip() or path.is_absolute() or ".." in path.parts:
-        raise ValueError(f"{file!r} is not a path within the folder")
-    file = path.as_posix()
+    file, artist = inner_path(row["file"]), row.get("artist", "")
     if not is_long and file in artists:
         raise ValueError(f"file {file!r} has a row already")
     if artists.setdefault(file, artist) != artist:

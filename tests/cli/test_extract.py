@@ -175,10 +175,14 @@ def stopped_after(monkeypatch, n, error):
     return made
 
 
-def test_goes_on_after_an_end(folder, here, capsys, monkeypatch):
-    """Of a recording that has changed since, of another model or with other layers, nothing is taken."""
+@pytest.mark.parametrize("layers, others", [("all", "1"), ("2,1", "1,2")])
+def test_goes_on_after_an_end(folder, here, capsys, monkeypatch, layers, others):
+    """Of a recording that has changed since, of another model or with other layers, nothing is taken.
+
+    The same layers in another order are others.
+    """
     shutil.copytree(folder / "music", here / "music")
-    arguments = ["extract", "model.npz", "music", "-o", "out.npz"]
+    arguments = ["extract", "model.npz", "music", "-o", "out.npz", "--layers", layers]
     assert main(arguments) == 0
     expected = (here / "out.npz").read_bytes()
     with monkeypatch.context() as patch:
@@ -189,7 +193,7 @@ def test_goes_on_after_an_end(folder, here, capsys, monkeypatch):
         made = stopped_after(patch, 99, None)
         assert main(arguments) == 0
         assert [path.name for path in made] == ["three.wav"] and (here / "out.npz").read_bytes() == expected
-    for changed in (["--layers", "1"], []):
+    for changed in (["--layers", others], []):
         with monkeypatch.context() as patch:
             stopped_after(patch, 2, KeyboardInterrupt)
             assert main(arguments) == 130

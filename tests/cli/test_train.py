@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,6 @@ from dbn.cli.options import add_options, given_options
 from dbn.cli.parser import main
 from dbn.evaluation.stats import wilson_interval
 from dbn.trained.model import load_model
-from dbn.training.recipes import RECIPES, RECOMMENDED
 from dbn.training.settings import TrainingSettings
 from small_network import replace_compiled
 
@@ -313,58 +311,6 @@ def test_bad_files_are_named_and_the_others_used(quick, folder, tmp_path, capsys
     assert train(root, tmp_path / "m.npz") == 1  # and so it is when asked again
     again = capsys.readouterr()
     assert again.out == out and again.err == err[err.index("skipped"):]
-
-
-@pytest.mark.parametrize("name", [*RECIPES, "recommended"])
-def test_a_recipe_and_what_options_change_of_it(quick, folder, tmp_path, name):
-    recipe = RECIPES[RECOMMENDED if name == "recommended" else name]
-    options = ["--recipe", name, "--pretrain-epochs", "0", "--weight-decay", "0.01"]
-    assert train(folder, tmp_path / "m.npz", *options) == 0
-    model = load_model(tmp_path / "m.npz")
-    assert model.scaling.kind == recipe.scaling
-    given = {"hidden_layers_sizes": (6, 5), "pretrain_epochs": 0, "finetune_epochs": 6, "finetune_lr": 0.5,
-             "patience": 100000, "weight_decay": 0.01}
-    expected = asdict(TrainingSettings(**recipe.changes | given)) | {"hidden_layers_sizes": [6, 5]}
-    assert model.about["settings"] == expected
-    assert model.about["recipe"] == {"name": RECOMMENDED if name == "recommended" else name, "about": recipe.about,
-                                     "tried": {}}
-    assert train(folder, tmp_path / "other.npz", *options, "--scaling", "max") == 0
-    assert load_model(tmp_path / "other.npz").scaling.kind == "max"
-
-
-def test_the_best_recipe_by_the_validation_songs(quick, folder, tmp_path, capsys, monkeypatch):
-    """Whatever the SVM says of test songs; of equals, by the frames' errors."""
-    accuracies = dict(zip(RECIPES, (0.5, 1.0, 1.0)))
-    calls = iter(accuracies.values())
-    monkeypatch.setattr("dbn.evaluation.windows.chosen_svm", lambda windows, labels, split, jobs: (None, next(calls)))
-    monkeypatch.setattr("dbn.evaluation.windows.test_answers", lambda windows, *_: {
-        kind: np.array([kind == "MFCCs"] * 2) for kind in windows})
-    no_pretraining = "--pretrain-epochs", "0"
-    assert train(folder, tmp_path / "m.npz", "--recipe", "auto", *no_pretraining) == 0
-    model = load_model(tmp_path / "m.npz")
-    tried = model.about["recipe"]["tried"]
-    assert {name: numbers["valid_accuracy"] for name, numbers in tried.items()} == accuracies
-    out, err = capsys.readouterr()
-    assert "  log: 1.000 of validation songs" in out and "recipe paper: 0.500 of validation songs" in err
-    assert "; 2 more, about 0 min" in err and "MFCCs label more of these songs right" in out
-    errors = {}
-    for name in RECIPES:
-        assert train(folder, tmp_path / f"{name}.npz", "--recipe", name, *no_pretraining) == 0
-        errors[name] = load_model(tmp_path / f"{name}.npz").about["best_error"]
-    best = min(("log", "rectified"), key=lambda name: errors[name])
-    assert model.about["recipe"]["name"] == best and model.about["best_error"] == errors[best]
-    for value, other in zip(parameters(model), parameters(load_model(tmp_path / f"{best}.npz")), strict=True):
-        np.testing.assert_array_equal(value, other)
-
-
-@pytest.mark.parametrize("options, message", [
-    (["--recipe", "rectified"], "or activation sigmoid; or give another --recipe, such as log"),
-    (["--recipe", "secret"], "choose one of recommended, auto, paper"),
-    (["--unsupervised", "--recipe", "auto"], "--unsupervised looks at no label"),
-    (["--unsupervised", "--labels", "x.csv"], "--unsupervised looks at no label")])
-def test_recipes_that_cannot_be(quick, folder, tmp_path, capsys, options, message):
-    assert train(folder, tmp_path / "m.npz", *options) == 2
-    assert message in capsys.readouterr().err and names_in(tmp_path) == []
 
 
 def test_training_without_labels(quick, folder, tmp_path, capsys):

@@ -3,6 +3,8 @@ import numpy as np
 import pytest
 import soundfile
 
+import dbn.evaluation.autotag
+import dbn.evaluation.tagging
 from dbn.cli.parser import main
 from dbn.evaluation.windows import LEARNED, MFCCS
 from dbn.trained.model import load_model
@@ -86,11 +88,58 @@ def test_files_that_cannot_be_used_are_named(music, tmp_path, capsys):
 
 @pytest.mark.parametrize("options, message", [
     (["--folds", "1"], "--folds is 1"), (["--min-clips", "1"], "--min-clips is 1"), (["--jobs", "0"], "--jobs is 0"),
-    (["--model", "none.npz"], "none.npz"), (["--min-clips", "20"], "no tag")])
+    (["--model", "none.npz"], "none.npz"), (["--min-clips", "20"], "tags.csv: no tag can be evaluated"),
+    (["--folds", "13"], "tags.csv: 12 groups (artists) cannot fill n_folds=13")])
 def test_what_cannot_be(music, tmp_path, capsys, options, message):
+    """It is said in a word, and leaves nothing on the disk."""
     assert train_tags(music, tmp_path / "t.npz", *options) == 2
     out, err = capsys.readouterr()
-    assert message in err and out == "" and not (tmp_path / "t.npz").exists()
+    assert message in err and out == "" and list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_to_go_on_from_outlives_a_refusal(music, tmp_path, monkeypatch):
+    """What a killed run has left is some minutes' work; options that cannot be are given anew soon."""
+    class Killed(Exception):
+        pass
+
+    def kill(*_, **__):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dbn.evaluation.windows.learned_windows", kill)
+        with pytest.raises(Killed):
+            train_tags(music, tmp_path / "t.npz")
+    left = sorted((tmp_path / "t.npz.work").rglob("*"))
+    assert train_tags(music, tmp_path / "t.npz", "--min-clips", 20) == 2
+    assert set(left) <= set((tmp_path / "t.npz.work").rglob("*"))
+    assert train_tags(music, tmp_path / "t.npz") == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["t.npz"]
+
+
+@pytest.mark.parametrize("has_artists", [True, False])
+def test_artists_divide_the_files_of_the_measurement_and_of_the_training(music, tmp_path, monkeypatch, has_artists):
+    """All files but the last, which is not there, in the order of the table; unknown artists are told apart."""
+    lines = (music / "tags.csv").read_text().splitlines()
+    rows = [line.split(",") for line in [lines[0], *lines[:0:-1], "none.wav,1,1,artist 0,0"]]
+    table, seen = tmp_path / "tags.csv", {}
+    table.write_text("\n".join(",".join(row if has_artists else row[:3] + row[4:]) for row in rows))
+
+    def watch(module, name):
+        function = getattr(module, name)
+
+        def watched(features, tags, groups, *more, **options):
+            seen.setdefault(name, []).append(list(groups))
+            return function(features, tags, groups, *more, **options)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(dbn.evaluation.autotag, "evaluate_tags")
+    watch(dbn.evaluation.tagging, "train_tags")
+    options = ["--jobs", "1", "--min-clips", "4", "-o", str(tmp_path / "t.npz")]
+    assert main(["train-tags", str(music), "--labels", str(table), *options]) == 1
+    artists = [row[3] if has_artists else "" for row in rows[1:-1]]
+    assert seen == {"evaluate_tags": [artists, artists], "train_tags": [artists]}
+    assert load_tagger(tmp_path / "t.npz").about["by_artist"] == has_artists
 
 
 def test_names_that_are_no_taggers(music, tmp_path, capsys):

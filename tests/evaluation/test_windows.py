@@ -8,6 +8,7 @@ from dbn.audio import FrameStore, load_audio
 from dbn.audio.scaling import Scaling
 from dbn.datasets.corpus import Corpus, Track
 from dbn.datasets.splits import Split
+from dbn.evaluation.svm import vote
 from dbn.features.aggregate import aggregate
 from dbn.features.mfcc import mfcc
 from dbn.trained.model import Model
@@ -66,6 +67,32 @@ def test_c_and_gamma_come_from_the_validation_songs_and_no_test_song():
     again, _ = windows.chosen_svm(garbled, labels, split)
     assert (again.C, again.gamma) == (svm.C, svm.gamma)
     np.testing.assert_array_equal(again.decision_values(x[names[0]]), svm.decision_values(x[names[0]]))
+
+
+def test_an_svm_learns_from_training_songs_and_is_chosen_on_validation_songs(monkeypatch):
+    """What is handed to `select`, of songs of several lengths, in an order that is not theirs."""
+    rng, seen = np.random.default_rng(0), []
+    labels = {f"song {i}": str(i % 2) for i in range(12)}
+    x = {name: rng.normal(size=(rng.integers(2, 6), 3)) for name in labels}
+    names = list(rng.permutation(list(labels)))
+    split = Split(tuple(names[:6]), tuple(names[6:10]), tuple(names[10:]))
+
+    def select(train_x, train_y, valid_songs, valid_labels, grid, jobs):
+        seen.append((train_x, train_y, valid_songs, valid_labels, grid))
+        return select_really(train_x, train_y, valid_songs, valid_labels, grid, jobs)
+
+    select_really = windows.select
+    monkeypatch.setattr(windows, "select", select)
+    svm, _ = windows.chosen_svm(x, labels, split)
+    answers = windows.test_answers({"some": x}, labels, split)
+    for train_x, train_y, valid_songs, valid_labels, grid in seen:
+        np.testing.assert_array_equal(train_x, np.concatenate([x[name] for name in split.train]))
+        assert list(train_y) == [labels[name] for name in split.train for _ in x[name]]
+        for song, name in zip(valid_songs, split.valid, strict=True):
+            np.testing.assert_array_equal(song, x[name])
+        assert list(valid_labels) == [labels[name] for name in split.valid] and grid is windows.GRID
+    assert len(seen) == 2
+    assert answers["some"].tolist() == [vote(svm.predict(x[name])) == labels[name] for name in split.test]
 
 
 def test_many_windows_are_taken_evenly(monkeypatch):

@@ -186,7 +186,7 @@ def test_second_run_and_figure_compute_nothing_again(made, monkeypatch):
                                 if path.parent.name in ("tagging", "audio", "tagged") or "seed-0" in path.parts}
     monkeypatch.setattr(tag_features, "features_of", lambda *_, **__: pytest.fail("computed again"))
     monkeypatch.setattr(tagging, "evaluate_tags", lambda *_, **__: pytest.fail("evaluated again"))
-    monkeypatch.setattr(tagger, "train_tags", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(tagger, "trained_tagger", lambda *_, **__: pytest.fail("trained again"))
     table4.main(arguments(made))
     figure3.main(arguments(made))
     assert {path: files(made)[path] for path in kept if path.name != "split.csv"} == {

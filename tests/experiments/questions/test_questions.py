@@ -197,19 +197,25 @@ def test_each_split_chooses_among_rows_by_its_own_validation_songs(smoke_run, mo
 
 
 def test_all_settings_of_the_mfccs_are_tried_on_the_validation_songs(smoke_run, monkeypatch):
-    offered = []
+    """And the row's share of right validation songs is that of the best of all points of the grid."""
+    offered, tried = [], []
 
     def choose(choices, examples, grid, jobs):
         offered.append(list(choices))
-        return choose_really(choices, examples, grid, jobs)
+        chosen = choose_really(choices, examples, grid, jobs)
+        tried.append([point["song_accuracy"] for point in chosen[-1]])
+        return chosen
 
     choose_really = question.choose
     monkeypatch.setattr(question, "choose", choose)
     monkeypatch.setattr(features, "MFCC_SEARCH", features.MFCC_SEARCH[:3])
     options = parse("", arguments(smoke_run))
-    grid = {"C": [1.0], "gamma_times_features": [1.0]}
+    grid = {"C": [0.001, 10.0], "gamma_times_features": [1.0]}
     question.ask(options, "tried", "Why?", [Variant("MFCCs", has_mfccs=True)], window_examples, grid)
-    assert [len(names) for names in offered] == [1, 3]
+    assert [len(names) for names in offered] == [1, 3] and list(map(len, tried)) == [2, 6]
+    rows = json.loads((smoke_run / "tried.json").read_text())["rows"]
+    assert [row["valid_accuracy"] for row in rows] == list(map(max, tried))
+    assert all(max(of_row) > min(of_row) for of_row in tried)
 
 
 def test_frames_of_a_share(smoke_run):
