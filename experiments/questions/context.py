@@ -35,12 +35,11 @@ def _windows(profile):
     others = tuple(seconds for seconds in SECONDS if seconds != own)
     scales, four = {"window_scales": others}, {"window_statistics": tuple(STATISTICS)}
     *most, last = (f"{seconds:g}" for seconds in sorted({own, *SECONDS}))
-    names = f"windows of {', '.join(most)} and {last} s side by side"
     return [*(Variant(f"windows of {seconds:g} s", {"window_seconds": seconds, "window_hop": seconds / 2})
               for seconds in others),
-            Variant(names, scales),
+            Variant(f"windows of {', '.join(most)} and {last} s side by side", scales),
             Variant(f"mean, variance, maximum and minimum over {own:g} s", four),
-            Variant(f"mean, variance, maximum and minimum, {names}", scales | four)]
+            Variant("mean, variance, maximum and minimum, all lengths", scales | four)]
 
 
 def main(argv=None):
