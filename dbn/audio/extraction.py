@@ -19,7 +19,7 @@ from dbn.system.files import disk_errors, flush_to_disk, npy_header
 from dbn.system.progress import progress_bar
 from dbn.system.workers import in_parallel
 
-_COPY_ROWS = 8192
+_COPY_BYTES = 2**24
 
 
 def checked_settings(sample_rate, frame_length, hop_length, window, pooling=None):
@@ -159,12 +159,12 @@ def _begin_flush(descriptor, n_bytes, position):
 
 def _close_gaps(target, layout, starts, counts):
     """Move each song's rows towards the file's start, to the end of the song before, and cut the rest off."""
-    n_rows = 0
+    n_rows, at_once = 0, max(1, _COPY_BYTES // layout.row_bytes)
     with open(target, "r+b") as file:
         for start, count in zip(starts, counts):
-            for row in range(0, count if start > n_rows else 0, _COPY_ROWS):
+            for row in range(0, count if start > n_rows else 0, at_once):
                 file.seek(layout.position(start + row))
-                data = file.read(min(_COPY_ROWS, count - row) * layout.row_bytes)
+                data = file.read(min(at_once, count - row) * layout.row_bytes)
                 file.seek(layout.position(n_rows + row))
                 file.write(data)
             n_rows += count

@@ -29,6 +29,7 @@ DEFAULT_SETTINGS = {"sample_rate": SAMPLE_RATE, "frame_length": FRAME_LENGTH, "h
 
 FORMAT = 1  # raised whenever the same files and options would give other frames or another layout
 
+_BLOCK_FRAMES, _BLOCK_VALUES = 65536, 2**26  # the most at once: 134 MB of the paper's frames, 268 MB of wider ones
 _READ_ROWS = 256  # rows of a mapped file in this process's memory at a time; of rows far apart each may map 2 MB
 
 
@@ -401,8 +402,13 @@ class FrameSet:
         return FrameSet(rows, list(zip(self._bounds[:-1], self._bounds[1:])), self.labels, names=self.names,
                         missing=self.missing)
 
-    def blocks(self, max_frames=65536):
+    def blocks(self, max_frames=None):
         """All frames in order.
+
+        Parameters
+        ----------
+        max_frames : int, optional
+            Of a block; 65,536 if None, and fewer where so many would hold more than 2^26 values.
 
         Yields
         ------
@@ -410,6 +416,8 @@ class FrameSet:
             Scaled, m at most `max_frames`; the caller's own.
         y : ndarray of int32 [shape=(m,)] or None
         """
+        if max_frames is None:
+            max_frames = max(1, min(_BLOCK_FRAMES, _BLOCK_VALUES // self._rows.shape[1]))
         require_integer("max_frames", max_frames, minimum=1)
         for part in _equal_parts(np.arange(self.n_frames), max_frames):
             yield self.read(part), None if self.labels is None else self.labels[part]

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from dbn.audio.pooling import pool
+from dbn.audio.pooling import pool_blocks
 from dbn.audio.reading import mono_blocks, require_length
 from dbn.audio.spectra import FRAME_LENGTH, HIGHEST_RATE, HOP_LENGTH, SAMPLE_RATE, SPECTRUM_BLOCK, dft_magnitudes
 from dbn.errors import require_integer
@@ -54,7 +54,7 @@ def stream_signal(path, sample_rate=SAMPLE_RATE, min_length=FRAME_LENGTH, second
 
 def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, hop_length=HOP_LENGTH, window=None,
                       seconds=BLOCK_SECONDS, pooling=None):
-    """The DFT magnitudes of a whole file (paper §4.1), in blocks of 512 frames, or of what these are pooled to.
+    """The DFT magnitudes of a whole file (paper §4.1), in blocks of 512 frames, or of what about so many are pooled to.
 
     Parameters
     ----------
@@ -69,15 +69,15 @@ def stream_magnitudes(path, sample_rate=SAMPLE_RATE, frame_length=FRAME_LENGTH, 
     Yields
     ------
     ndarray of float32 [shape=(m, frame_length // 2 + 1)]
-        The next m frames; fewer than 512 only at the end. Pooled ones may be twice as wide.
+        The next m frames; fewer than 512 only at the end. Pooled ones are fewer, and as wide as
+        :func:`dbn.audio.pooling.pooled_width` says.
 
     Raises
     ------
     AudioError
         See :func:`stream_signal`.
     """
-    blocks = _magnitude_blocks(path, sample_rate, frame_length, hop_length, window, seconds)
-    return (pool(magnitudes, pooling) for magnitudes in blocks)
+    return pool_blocks(_magnitude_blocks(path, sample_rate, frame_length, hop_length, window, seconds), pooling)
 
 
 def _magnitude_blocks(path, sample_rate, frame_length, hop_length, window, seconds):

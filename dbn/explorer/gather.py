@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dbn.audio.pooling import frame_rate, pool, pooled_frames
+from dbn.audio.pooling import frame_rate, pool, pool_blocks, pooled_frames
 from dbn.audio.scaling import Scaling
 from dbn.audio.spectra import SAMPLE_RATE, dft_magnitudes, frame_count
 from dbn.audio.streaming import BLOCK_FRAMES, stream_signal
@@ -224,7 +224,7 @@ class Gatherer:
         group = min(n, max(1, round(rate / _ROWS_A_SECOND), -(-n // most_rows)))  # frames of a row
         statistics = WindowStatistics(rate, group / rate, group / rate)
         kept, means, total, start = [], [], np.zeros(len(model.classes)), 0
-        for frames in _magnitude_blocks(signal, settings):
+        for frames in pool_blocks(_magnitude_blocks(signal, settings), settings.get("pooling")):
             with np.errstate(over="ignore", invalid="ignore"):
                 probabilities = model.predict_proba(frames)
                 if playing:
@@ -309,13 +309,12 @@ def _n_rows(signal, settings):
 
 
 def _magnitude_blocks(signal, settings):
-    """The frames of a signal as the model takes them, in blocks: float32 [m, n_ins]."""
+    """The frames of a signal, not pooled, in blocks: float32 [m, n_bins]."""
     length, hop = settings["frame_length"], settings["hop_length"]
     n = frame_count(len(signal), length, hop)
     for start in range(0, n, BLOCK_FRAMES):
         stop = min(n, start + BLOCK_FRAMES)
-        magnitudes = dft_magnitudes(signal[start * hop:(stop - 1) * hop + length], length, hop, settings["window"])
-        yield pool(magnitudes, settings.get("pooling"))
+        yield dft_magnitudes(signal[start * hop:(stop - 1) * hop + length], length, hop, settings["window"])
 
 
 def _middles(rows, settings):

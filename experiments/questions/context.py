@@ -1,31 +1,62 @@
-"""More than one frame at a time (§5.3, §6): convolutional networks over time beside the paper's, which sees a frame.
+"""More of the time around a frame (§5.3, §6): for the network, which sees one at a time, and for the windows.
 
-All have as many features as the paper's, 150. Those over time get other inputs as well; one of them, whose bases are of
-one frame, tells what of a difference is the inputs'. Epochs are the profile's, and what they take stands beside.
+Frames side by side are as many times wider as they are fewer, so an epoch takes about the same arithmetic. It has fewer
+steps, unless minibatches are smaller in proportion: both are tried. Convolutional networks get principal components of
+logarithms; bases of one frame tell what of a difference is the inputs'. All networks have as many features, 150 if the
+profile has the paper's, and as many epochs; what they take stands beside. Rows of other windows are of the first row's
+network: its own accuracy and costs are in them as well.
 """
+from dbn.features.aggregate import STATISTICS
 from experiments.questions import answer
 from experiments.steps.options import run_script
 from experiments.steps.question import Variant
 
-QUESTION = "Would the network do better if it saw more than one frame? (§5.3, §6)"
+QUESTION = "Do longer stretches of time help, or several time scales? (§5.3, §6)"
+
+STACKS = (3, 9)  # frames: 0.1 s and 0.2 s
+SECONDS = (0.5, 1.0, 2.5, 5.0, 10.0)
 
 
-def _over_time(name, widths, pools, **training):
-    """A row for a convolutional network whose layers have 150 bases together."""
-    sizes = (150 // len(widths),) * len(widths)
-    return Variant(name, {}, {"hidden_layers_sizes": sizes, "widths": widths, "pools": pools, **training},
-                   network="convolutional")
+def VARIANTS(options):
+    """Networks on more than a frame, then windows; a list."""
+    profile = options.profile
+    return [*_side_by_side(profile), *_over_time(sum(profile.training.hidden_layers_sizes)), *_windows(profile)]
 
 
-VARIANTS = [
-    _over_time("bases of one frame, on the inputs of the next rows", (1,), (1,)),
-    _over_time("bases of 6 frames, no pooling", (6,), (1,)),
-    _over_time("bases of 6 frames, blocks of 3", (6,), (3,)),
-    _over_time("the same, pre-trained and no more", (6,), (3,), finetune_epochs=0),
-    _over_time("the same, no pre-training", (6,), (3,), pretrain_epochs=0),
-    _over_time("bases of 12 frames, blocks of 6", (12,), (6,)),
-    _over_time("two layers of bases of 6 frames, blocks of 3", (6, 6), (3, 3)),
-]
+def _side_by_side(profile):
+    rows = []
+    for n in STACKS:
+        size = max(1, round(profile.training.batch_size / n))
+        name, pooling = f"{n} frames side by side", {"pooling": f"stack-{n}"}
+        rows += [Variant(name, pooling), Variant(f"{name}, minibatches of {size}", pooling, {"batch_size": size})]
+    return rows
+
+
+def _over_time(n_features):
+    """Convolutional networks of so many bases together."""
+    def row(name, widths, pools, **training):
+        sizes = (n_features // len(widths),) * len(widths)
+        training |= {"hidden_layers_sizes": sizes, "widths": widths, "pools": pools}
+        return Variant(name, {}, training, network="convolutional")
+
+    both = "bases of 6 frames, blocks of 3"
+    return [row("bases of 1 frame", (1,), (1,)), row("bases of 6 frames", (6,), (1,)), row(both, (6,), (3,)),
+            row(f"{both}, pre-trained alone", (6,), (3,), finetune_epochs=0),
+            row(f"{both}, not pre-trained", (6,), (3,), pretrain_epochs=0),
+            row("bases of 12 frames, blocks of 6", (12,), (6,)), row(f"two layers of {both}", (6, 6), (3, 3))]
+
+
+def _windows(profile):
+    """Every length by itself, all side by side, and more statistics than mean and variance."""
+    own = profile.window_seconds
+    others = tuple(seconds for seconds in SECONDS if seconds != own)
+    scales, four = {"window_scales": others}, {"window_statistics": tuple(STATISTICS)}
+    *most, last = (f"{seconds:g}" for seconds in sorted({own, *SECONDS}))
+    return [*(Variant(f"windows of {seconds:g} s", {"window_seconds": seconds, "window_hop": seconds / 2})
+              for seconds in others),
+            Variant(f"windows of {', '.join(most)} and {last} s side by side", scales),
+            Variant(f"mean, variance, maximum and minimum over {own:g} s", four),
+            Variant("mean, variance, maximum and minimum, all lengths", scales | four)]
 
 
 def main(argv=None):

@@ -155,6 +155,14 @@ def test_sets_that_do_not_fit_together_are_refused(make, named):
         make()
 
 
+def test_wide_frames_come_in_smaller_blocks(monkeypatch):
+    monkeypatch.setattr("dbn.audio.frames._BLOCK_VALUES", 1000)
+    frame_set = FrameSet.from_arrays(np.random.default_rng(0).random((500, 7)))
+    sizes = [len(x) for x, _ in frame_set.blocks()]
+    assert sizes == [125] * 4  # 142 would hold 1,000 values
+    assert [len(x) for x, _ in FrameSet.from_arrays(np.zeros((3, 2000))).blocks()] == [1] * 3
+
+
 def resident_bytes():
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * mmap.PAGESIZE

@@ -79,9 +79,9 @@ def spoil_samples(corpus, i):
 
 
 @pytest.mark.parametrize("bad", [[0], [2, 3], [5], [0, 1, 2, 3, 4]])
-@pytest.mark.parametrize("copy_rows", [3, 8192])
-def test_gaps_of_bad_files_are_closed(corpus, cache, bad, copy_rows, monkeypatch):
-    monkeypatch.setattr(dbn.audio.extraction, "_COPY_ROWS", copy_rows)
+@pytest.mark.parametrize("copy_bytes", [1, 3 * 513 * 4, 2**24])
+def test_gaps_of_bad_files_are_closed(corpus, cache, bad, copy_bytes, monkeypatch):
+    monkeypatch.setattr(dbn.audio.extraction, "_COPY_BYTES", copy_bytes)
     for i in bad:
         spoil_samples(corpus, i)
     store = FrameStore.build(corpus, cache)

@@ -3,12 +3,14 @@ import base64
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
-from dbn.audio import dft_magnitudes, load_audio
+from dbn.audio import dft_magnitudes, load_audio, pool
+from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from dbn.explorer.gather import Gatherer, Recording, name_below, representations
@@ -65,6 +67,29 @@ def test_frames_are_those_of_the_files_at_their_times(exploration, recordings):
         row = round((time * 22050 - 512) / 512)
         np.testing.assert_array_equal(frame, frames_of(recordings[number])[row])
         np.testing.assert_array_equal(coefficients, mfcc(load_audio(recordings[number].path))[row])
+
+
+@pytest.mark.parametrize("kind", ["stack-3", "max-5"])
+def test_frames_that_are_put_together(model, recordings, kind, monkeypatch):
+    """Over the borders of blocks too; a frame of the page stands for the middle of its window."""
+    monkeypatch.setattr("dbn.explorer.gather.BLOCK_FRAMES", 128)  # of the recordings' 171
+    width = pooled_width(kind, 513)
+    pooled = replace(model, weights=[np.full((width, 6), 0.01, "f4"), *model.weights[1:]],
+                     visible_biases=[np.zeros(width, "f4"), *model.visible_biases[1:]],
+                     scaling=Scaling("max").fit([np.full((1, width), 30, "f4")]),
+                     frame_settings=SETTINGS | {"pooling": kind})
+    gatherer = Gatherer(pooled, recordings, 20, 1, seed=0)
+    for number in gatherer.order():
+        gatherer.add(number)
+    found, n_pooled = gatherer.exploration(), pooled_frames(kind)
+    for number, time, frame in zip(found.numbers, found.times, found.frames):
+        row = round((time * 22050 - ((n_pooled - 1) * 512 + 1024) / 2) / 512 / n_pooled)
+        np.testing.assert_array_equal(frame, pool(frames_of(recordings[number]), kind)[row])
+    for song in found.songs:
+        frames = pool(frames_of(song.recording), kind)
+        np.testing.assert_allclose(song.probabilities, pooled.predict_proba(frames).mean(axis=0), atol=1e-6)
+    data = page_data(pooled, found, {"Layer 1": np.random.default_rng(0).random((20, 2))}, "title")
+    assert data["points"]["spectrum"]["shape"][0] == 20
 
 
 def test_songs_say_what_the_network_says(model, exploration, recordings):
