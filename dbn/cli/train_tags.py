@@ -132,12 +132,13 @@ def _tagger(args, clips, used, model, features, about):
                                    min_clips=args.min_clips, **_grid(x)) for name, x in features.items()}
     learned, mfccs = results[LEARNED], results[MFCCS]
     interval = difference_interval(learned, mfccs, artists)
-    about |= {"n_clips": len(used), "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists),
-              "left_out": learned.left_out,
-              "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
-                       for score, other in zip(learned.scores, mfccs.scores)},
-              "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
-              "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
+    about = about | {
+        "n_clips": len(used), "n_folds": args.folds, "seed": args.seed, "by_artist": any(artists),
+        "left_out": learned.left_out,
+        "tags": {score.name: {"clips": score.n_positive, LEARNED: score.accuracy, MFCCS: other.accuracy}
+                 for score, other in zip(learned.scores, mfccs.scores)},
+        "mean": {name: [result.mean, _or_none(result.standard_error)] for name, result in results.items()},
+        "difference_ci95": interval and list(interval), "p": compare_tags(learned, mfccs)}
     kept = matrix[:, [clips.tags.index(score.name) for score in learned.scores]]
     return trained_tagger(model, features[LEARNED], kept, artists, learned.scores, WINDOW, HOP, about,
                           _grid(features[LEARNED]), args.seed, args.jobs)
