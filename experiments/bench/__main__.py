@@ -7,14 +7,15 @@ from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from experiments.bench import extraction, later, report, runs, startup, svm, training
+from experiments.bench import convolutional, extraction, later, report, runs, startup, svm, training
 from experiments.bench.common import FULL, QUICK
 from experiments.bench.curves import minibatch_curve, width_curve
 from experiments.bench.profile import profiles
 from experiments.steps.options import run_script
 
 # in the order of the report; each adds to the rows, the profiles or the curves
-SECTIONS = ("finetuning", "pretraining", "options", "features", "store", "svm", "runs", "startup", "curves", "profile")
+SECTIONS = ("finetuning", "pretraining", "convolutional", "options", "features", "store", "svm", "runs", "startup",
+            "curves", "profile")
 
 
 def main(argv=None):
@@ -67,6 +68,7 @@ def measure(sections, sizes, folder):
 
 ROWS = {"finetuning": lambda sizes, _: training.finetuning_rows(sizes),
         "pretraining": lambda sizes, _: training.pretraining_rows(sizes),
+        "convolutional": lambda sizes, _: convolutional.convolutional_rows(sizes),
         "options": lambda sizes, _: later.option_rows(sizes),
         "features": extraction.feature_rows, "store": extraction.store_rows,
         "svm": lambda sizes, _: svm.svm_rows(sizes), "startup": lambda sizes, _: startup.startup_rows(sizes)}
