@@ -39,7 +39,7 @@ OPTIONS  = --dataset $(DATASET) --profile $(PROFILE) --seed $(SEED) --jobs $(JOB
            $(if $(ROOT),--root "$(ROOT)") $(if $(OUT),--out "$(OUT)") $(ARGS)
 # in the order in which each uses what the one before has made
 TAGGING     := table4 figure3
-QUESTIONS   := pca pooling subsets minibatch pretraining later recipes transfer
+QUESTIONS   := pca pooling context subsets minibatch pretraining later recipes transfer
 EXPERIMENTS := sweep table1 table2 table3 figure1 figure2 $(TAGGING) report
 # what `reproduce` leaves out: only the synthetic corpus has both genres and tags
 LEFT_OUT     = $(if $(filter synthetic,$(DATASET)),,$(TAGGING)) $(if $(filter yes,$(SWEEP)),,sweep)

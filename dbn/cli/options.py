@@ -87,7 +87,7 @@ def _or_none(kind):
 
 def _parser_of(setting):
     if isinstance(setting.default, tuple):
-        return tuple_of(type(setting.default[0]))
+        return tuple_of(type(setting.default[0]) if setting.default else get_args(setting.type)[0])
     optional = [kind for kind in get_args(setting.type) if kind is not NoneType]  # of "int | None"
     return _or_none(optional[0]) if optional else type(setting.default)
 

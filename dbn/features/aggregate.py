@@ -1,8 +1,12 @@
-"""Mean and variance of frame features over windows of a few seconds (§5.1.2).
+"""Statistics of frame features over windows of a few seconds: the paper's mean and variance (§5.1.2), and others.
 
 Window and hop are given in seconds and rounded down to whole frames, so every window of a clip holds the same number of
 frames and no window reaches past the last one. At 22,050 / 512 = 43.07 frames a second, 5 s are 215 frames and 2.5 s
 are 107; a 30 s clip (1,290 or 1,291 frames) has 1 + (1290 - 215) // 107 = 11 windows.
+
+Windows of further lengths may stand beside each of these, around the same centre, as in Hamel, Lemieux, Bengio and Eck,
+"Temporal pooling and multiscale learning for automatic annotation and ranking of music audio" (ISMIR 2011), who also
+took maxima and minima. They end where the clip does, so that there are as many of every length.
 """
 import math
 
@@ -11,6 +15,11 @@ import numpy as np
 from dbn.errors import DBNError
 
 MOST_OPEN_WINDOWS = 10_000  # at one time, each with a mean and a deviation of every feature
+
+# of a window's rows [n, d], in float64 where sums are taken; the variance is the population's, divided by n
+STATISTICS = {"mean": lambda rows: rows.mean(axis=0, dtype=np.float64),
+              "variance": lambda rows: rows.var(axis=0, dtype=np.float64),
+              "maximum": lambda rows: rows.max(axis=0), "minimum": lambda rows: rows.min(axis=0)}
 
 
 def window_bounds(n_frames, frame_rate, window=5.0, hop=2.5):
@@ -47,8 +56,46 @@ def window_bounds(n_frames, frame_rate, window=5.0, hop=2.5):
     return [(start, start + length) for start in range(0, n_frames - length + 1, step)]
 
 
-def aggregate(features, frame_rate, window=5.0, hop=2.5):
-    """Mean and variance of every feature over each window (§5.1.2).
+def concentric_bounds(bounds, n_frames, frame_rate, window):
+    """Windows of another length around the same centres.
+
+    Parameters
+    ----------
+    bounds : list of (start, stop)
+        See :func:`window_bounds`.
+    n_frames : int
+        Frames of the clip.
+    frame_rate : float
+        Frames a second.
+    window : float
+        Their length in seconds.
+
+    Returns
+    -------
+    list of (start, stop)
+        As many windows, each of w = ⌊window · frame_rate⌋ frames, fewer where it would reach past the clip's ends. Its
+        centre is that of the other one, or half a frame before where only one of them has an odd number of frames.
+
+    Raises
+    ------
+    DBNError
+        A window shorter than one frame.
+    """
+    length = _whole_frames("window", window, frame_rate)
+    firsts = [(start + stop - length) // 2 for start, stop in bounds]
+    return [(max(0, first), min(n_frames, first + length)) for first in firsts]
+
+
+def require_statistics(names):
+    """Raise a :class:`DBNError` unless these are names of :data:`STATISTICS`, at least one."""
+    unknown = [name for name in names if name not in STATISTICS]
+    if unknown or not len(names):
+        raise DBNError(f"window statistics {', '.join(map(str, unknown)) or 'are none'}: choose one or more of "
+                       f"{', '.join(STATISTICS)}")
+
+
+def aggregate(features, frame_rate, window=5.0, hop=2.5, statistics=("mean", "variance"), scales=()):
+    """Statistics of every feature over each window (§5.1.2).
 
     Parameters
     ----------
@@ -56,18 +103,24 @@ def aggregate(features, frame_rate, window=5.0, hop=2.5):
         One clip's features, in the order of time.
     frame_rate, window, hop : float
         Frames a second, and seconds: see :func:`window_bounds`.
+    statistics : sequence of str
+        Of :data:`STATISTICS`.
+    scales : sequence of float
+        Lengths in seconds of further windows around the same centres, see :func:`concentric_bounds`.
 
     Returns
     -------
-    float32, [n_windows, 2 * d]
-        The d means, then the d variances (population: divided by the number of frames). Computed in float64 from
+    float32, [n_windows, (1 + len(scales)) * len(statistics) * d]
+        The d means, then the d variances (population: divided by the number of frames), or the statistics that were
+        asked for in their order; beside them those of each further length, in the same way. Computed in float64 from
         deviations, so that a large offset costs no accuracy.
 
     Raises
     ------
     DBNError
-        No frames, NaN or infinite features, or a window or hop shorter than one frame.
+        No frames, NaN or infinite features, a window or hop shorter than one frame, or an unknown statistic.
     """
+    require_statistics(statistics)
     features = np.asarray(features)
     if features.ndim != 2:
         raise DBNError(f"features must be [n_frames, d], not shape {features.shape}")
@@ -76,12 +129,13 @@ def aggregate(features, frame_rate, window=5.0, hop=2.5):
     if bad.size:
         raise DBNError(f"feature {bad[0, 1]} of frame {bad[0, 0]} is {features[tuple(bad[0])]}; only finite features "
                        "can be aggregated")
-    d = features.shape[1]
-    statistics = np.empty((len(bounds), 2 * d), dtype=np.float32)
-    for row, (start, stop) in zip(statistics, bounds):
-        row[:d] = features[start:stop].mean(axis=0, dtype=np.float64)
-        row[d:] = features[start:stop].var(axis=0, dtype=np.float64)
-    return statistics
+    of_lengths = [bounds, *(concentric_bounds(bounds, len(features), frame_rate, scale) for scale in scales)]
+    found = np.empty((len(bounds), len(of_lengths), len(statistics), features.shape[1]), dtype=np.float32)
+    for length, of_length in enumerate(of_lengths):
+        for row, (start, stop) in enumerate(of_length):
+            for column, name in enumerate(statistics):
+                found[row, length, column] = STATISTICS[name](features[start:stop])
+    return found.reshape(len(bounds), -1)
 
 
 class WindowStatistics:

@@ -95,6 +95,7 @@ QUESTIONS = tuple(
         ("pca", "principal components: instead of all bins of the DFT?", "§5.3"),
         ("pooling", "pooling: the DFTs over small windows?", "§5.3"),
         ("subsets", "subsets: a random part of the frames?", "§5.3"),
+        ("context", "context: longer stretches of time, several scales at once?", "§5.3"),
         ("minibatch", "minibatches: larger ones?", "§5.3"),
         ("pretraining", "pre-training: does it help, and do unlabelled songs?", "§3, §6"),
         ("later", "later ideas: what would they have brought?", "after the paper"),

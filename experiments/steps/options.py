@@ -10,6 +10,7 @@ from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
 from dbn.cli.options import add_options, check_bounds, checked_jobs
 from dbn.errors import DBNError
+from dbn.features.aggregate import require_statistics
 from dbn.system.interrupts import hear_interrupts
 from dbn.system.standard_streams import BROKEN_PIPE, drop_stdout, prepare_streams
 from dbn.training.recipes import RECIPES, recipes_of
@@ -150,6 +151,7 @@ def _check(options):
         raise DBNError(f"--pretrain-songs is {profile.pretrain_songs!r}: give {', '.join(PRETRAIN_SONGS)}, or a folder "
                        "of audio files")
     pooled_frames(profile.pooling)  # refuses what is none
+    require_statistics(profile.window_statistics)
     n_ins = Scaling(profile.scaling).n_components or pooled_width(profile.pooling, profile.frame_length // 2 + 1)
     profile.training.require_size(n_ins)
 

@@ -329,6 +329,7 @@ def prepared_systems(systems):
 
 
 def _train_all(runs, jobs):
+    runs = list({run.network_folder: run for run in runs}.values())  # systems that differ in their windows share one
     jobs = min(len(runs), jobs)
     # in a notebook Ctrl-C must not end the kernel
     ends_here = ended_by_interrupt(STOPPED) if jobs == 1 and "ipykernel" not in sys.modules else nullcontext()

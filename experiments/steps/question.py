@@ -3,7 +3,8 @@
 Of every system two accuracies are measured on the same test songs: Table 1's, of the network alone, and Table 3's of
 All Layers, which is about "the quality of the representation". Both are paired with those of the first row, which is
 the system as the profile has it. Costs are those of the network's training, each with one thread. A row may also be
-chosen among others, for each seed by its validation songs, or be MFCCs.
+chosen among others, for each seed by its validation songs, or be MFCCs. Where a row differs in the windows of Table 3
+alone, its network is that of the row it is compared with, and there is no difference of networks to test.
 """
 import hashlib
 import json
@@ -111,7 +112,9 @@ def ask(options, name, question, variants, examples_of, grid):
     corpora, runs = prepared[0]
     judge = Judge.of_runs(runs)
     tried = {name for variant in variants for name in variant.among}
-    rows = [_row(variant, answers, judge, is_tested=not (variant.is_trial and variant.name in tried))
+    networks = {variant.name: [run.network_folder for run in of_seeds]
+                for variant, (_, of_seeds) in zip(measured, prepared)}
+    rows = [_row(variant, answers, judge, is_tested=not (variant.is_trial and variant.name in tried), networks=networks)
             for variant in variants]
     for of_measure in MEASURES.values():
         rows = with_holm(rows, f"{of_measure}p", f"{of_measure}p_holm")
@@ -154,8 +157,9 @@ def _answer(run, variant, examples_of, grid, jobs):
 
 
 def _kept_answer(run, variant, examples_of, grid, jobs):
-    depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, run.profile.window_seconds,
-                  run.profile.window_hop]
+    windows = [getattr(run.profile, name) for name in
+               ("window_seconds", "window_hop", "window_statistics", "window_scales", "svm_windows")]
+    depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, windows]
     mfccs = searched_mfccs(run.profile) if variant.has_mfccs else {}
     key = hashlib.sha256(json.dumps(depends_on + [list(mfccs)] * variant.has_mfccs).encode()).hexdigest()[:12]
     path = run.folder / f"question-{key}.json"
@@ -220,10 +224,14 @@ def _correct(answers, measure):
     return [np.array(answer["correct"][measure]) for answer in answers if answer["correct"][measure] is not None]
 
 
-def _row(variant, answers, judge, is_tested=True):
-    """All of a row but Holm's corrections; its costs are means over the seeds."""
+def _row(variant, answers, judge, is_tested=True, networks=None):
+    """All of a row but Holm's corrections; its costs are means over the seeds.
+
+    `networks` are the folders of each row's networks, of rows that are not chosen among others.
+    """
     row, first = variant.name, next(iter(answers))
     against = variant.against if variant.against in answers else first
+    shares_networks = networks is not None and row in networks and networks[row] == networks.get(against)
     entries = {}
     for measure, of_measure in MEASURES.items():
         correct, base = _correct(answers[row], measure), _correct(answers[against], measure)
@@ -233,7 +241,7 @@ def _row(variant, answers, judge, is_tested=True):
             about = {"network_accuracy": about["accuracy"], "network_ci95": about["ci95"]}
         names = [f"{of_measure}{name}" for name in ("minus", "minus_ci95", "p", "p_resampled_t")]
         values = [None] * 4
-        if row != first and correct:
+        if row != first and correct and not (shares_networks and measure == NETWORK):
             p, _, resampled_t = judge.paired_test(correct, base) if is_tested else [None] * 3
             values = [*judge.difference(correct, base), p, resampled_t]
         entries |= about | dict(zip(names, values))

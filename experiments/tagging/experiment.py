@@ -17,6 +17,7 @@ from dbn.evaluation.autotag import TagResults, TagScore, evaluate_tags
 from dbn.system.files import atomic_path, file_stamp
 from dbn.system.stored import COUNT, PARTS, SECONDS, SHARE, Perhaps, kept_json, read_json
 from dbn.system.versions import versions
+from experiments.profiles import Profile
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run, identical_pairs
 from experiments.steps.provenance import Origin
@@ -44,6 +45,9 @@ def parse_tagging(description, argv=None):
     options = parse(description, argv, {"--model": model})
     if options.model is not None and options.winner:
         raise DBNError("--model and --from-sweep both say what the network is: give one of them")
+    if any(getattr(options.profile, name) != getattr(Profile, name) for name in ("window_statistics", "window_scales")):
+        raise DBNError("--window-statistics and --window-scales are for Table 3 and the questions; tags have mean and "
+                       "variance over windows of one length: leave them out")
     options.repeats = 1  # its error is over the tags, not over seeds
     return options
 

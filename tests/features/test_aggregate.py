@@ -1,13 +1,22 @@
 """Aggregation against the statistics module, and the number and place of its windows."""
 import statistics
+from itertools import permutations
 
 import numpy as np
 import pytest
 
 from dbn.errors import DBNError
-from dbn.features.aggregate import aggregate, window_bounds
+from dbn.features.aggregate import STATISTICS, aggregate, window_bounds
 
 FRAME_RATE = 22050 / 512
+
+
+BY_PYTHON = {"mean": statistics.fmean, "variance": statistics.pvariance, "maximum": max, "minimum": min}
+
+
+def by_python(frames, names):
+    """The statistics of these frames, one after another, each of all features."""
+    return [BY_PYTHON[name]([float(value) for value in column]) for name in names for column in frames.T]
 
 
 @pytest.fixture
@@ -22,6 +31,39 @@ def test_means_then_population_variances(features):
         columns = [[float(value) for value in column] for column in features[5 * k:5 * k + 20].T]
         expected = [statistics.fmean(c) for c in columns] + [statistics.pvariance(c) for c in columns]
         np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("names", [tuple(STATISTICS), *permutations(STATISTICS, 2), ("maximum",)])
+def test_statistics_stand_in_the_order_that_they_are_asked_for(features, names):
+    rows = aggregate(features, frame_rate=10, window=2.0, hop=0.5, statistics=names)
+    assert rows.dtype == np.float32 and rows.shape == (16, 3 * len(names))
+    for k, row in enumerate(rows):
+        np.testing.assert_allclose(row, by_python(features[5 * k:5 * k + 20], names), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("scales", [(0.5,), (0.1, 1.3, 2.0, 3.5), (30.0,)])
+@pytest.mark.parametrize("window, hop", [(2.0, 0.5), (1.5, 1.5), (20.0, 5.0)])
+@pytest.mark.parametrize("names", [("mean", "variance"), tuple(STATISTICS)])
+def test_windows_of_all_lengths_have_one_centre(features, scales, window, hop, names):
+    """Of odd and even lengths, longer than the clip and of one frame; what lies outside of the clip is left out."""
+    rows = aggregate(features, 10, window, hop, names, scales)
+    bounds = window_bounds(len(features), 10, window, hop)
+    assert rows.shape == (len(bounds), (1 + len(scales)) * len(names) * 3)
+    for row, (start, stop) in zip(rows, bounds):
+        expected = by_python(features[start:stop], names)
+        for length in (round(10 * seconds) for seconds in scales):
+            centre = (start + stop) / 2
+            if (stop - start - length) % 2:
+                centre -= 0.5
+            inside = [i for i in range(len(features)) if centre - length / 2 <= i < centre + length / 2]
+            expected += by_python(features[inside], names)
+        np.testing.assert_allclose(row, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_length_beside_itself(features):
+    rows = aggregate(features, 10, 2.0, 0.5, scales=(2.0,))
+    np.testing.assert_array_equal(rows[:, :6], aggregate(features, 10, 2.0, 0.5))
+    np.testing.assert_array_equal(rows[:, 6:], rows[:, :6])
 
 
 @pytest.mark.parametrize("n_frames", [1290, 1291])
@@ -87,7 +129,9 @@ def test_refuses_features_that_are_not_finite(features, bad):
 @pytest.mark.parametrize("shape, options, message", [
     ((0, 3), {}, "without frames"), ((5,), {}, "n_frames, d"), ((5, 3), {"window": 0.05}, "window is 0.05 s"),
     ((5, 3), {"hop": 0.0}, "hop is 0.0 s"), ((5, 3), {"hop": float("nan")}, "hop is nan"),
-    ((5, 3), {"window": float("inf")}, "window is inf"), ((5, 3), {"frame_rate": 0}, "frame_rate is 0")])
+    ((5, 3), {"window": float("inf")}, "window is inf"), ((5, 3), {"frame_rate": 0}, "frame_rate is 0"),
+    ((5, 3), {"statistics": ("mean", "median")}, "statistics median: choose"), ((5, 3), {"statistics": ()}, "are none"),
+    ((5, 3), {"scales": (1.0, 0.05)}, "window is 0.05 s"), ((5, 3), {"scales": (float("nan"),)}, "window is nan")])
 def test_refuses(shape, options, message):
     with pytest.raises(DBNError, match=message):
         aggregate(np.zeros(shape), **{"frame_rate": 10, **options})

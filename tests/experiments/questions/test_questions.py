@@ -26,7 +26,7 @@ from tests.search_records import record
 REPOSITORY = Path(__file__).parents[3]
 
 COSTS = ("epoch_seconds", "best_seconds", "training_bytes", "peak_bytes")
-NAMES = ("pca", "pooling", "subsets", "minibatch", "pretraining", "later", "recipes")
+NAMES = ("pca", "pooling", "context", "subsets", "minibatch", "pretraining", "later", "recipes")
 
 
 def arguments(out, *more):
