@@ -43,7 +43,7 @@ def _over_time(n_features):
     return [row("bases of 1 frame", (1,), (1,)), row("bases of 6 frames", (6,), (1,)), row(both, (6,), (3,)),
             row(f"{both}, pre-trained alone", (6,), (3,), finetune_epochs=0),
             row(f"{both}, not pre-trained", (6,), (3,), pretrain_epochs=0),
-            row("bases of 12 frames, blocks of 6", (12,), (6,)), row(f"two layers of {both}", (6, 6), (3, 3))]
+            row(f"two layers of {both}", (6, 6), (3, 3))]
 
 
 def _windows(profile):

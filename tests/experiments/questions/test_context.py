@@ -81,7 +81,7 @@ def test_convolutional_networks_have_as_many_features_and_epochs(asked, smoke_ru
         assert training.finetune_epochs == (0 if "alone" in variant.name else 5)
         assert training.pretrain_epochs == (0 if "not pre-trained" in variant.name else 1)
     assert {(variant.training["widths"], variant.training["pools"]) for variant in rows} == {
-        ((1,), (1,)), ((6,), (1,)), ((6,), (3,)), ((12,), (6,)), ((6, 6), (3, 3))}
+        ((1,), (1,)), ((6,), (1,)), ((6,), (3,)), ((6, 6), (3, 3))}
 
 
 def test_networks_on_stacks_have_as_many_features(asked, smoke_run):
