@@ -41,8 +41,8 @@ def _over_time(n_features):
 
     both = "bases of 6 frames, blocks of 3"
     return [row("bases of 1 frame", (1,), (1,)), row("bases of 6 frames", (6,), (1,)), row(both, (6,), (3,)),
-            row(f"{both}, pre-trained alone", (6,), (3,), finetune_epochs=0),
             row(f"{both}, not pre-trained", (6,), (3,), pretrain_epochs=0),
+            row(f"{both}, pre-trained alone", (6,), (3,), finetune_epochs=0),
             row(f"two layers of {both}", (6, 6), (3, 3))]
 
 
