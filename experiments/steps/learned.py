@@ -2,11 +2,12 @@
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.colors import CenteredNorm, Normalize, PowerNorm
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from dbn.audio.pooling import frame_rate
 
 DPI = 80  # of the pictures: they are mostly noise, which makes large files
+_TICKS = 0, 500, 1000, 2000, 5000, 10000  # Hz, of bases
 
 
 def bin_frequencies(model):
@@ -95,8 +96,10 @@ def base_spectra(model):
     return bases / scaling.gain @ scaling.components.T
 
 
-def draw_bases(model, units, highest=None):
-    """Bases of a convolutional network as small spectrograms, see :func:`base_spectra`; on one scale, six a row.
+def draw_bases(model, units):
+    """Bases of a convolutional network as small spectrograms, see :func:`base_spectra`; six a row, a scale each.
+
+    Frequency is linear up to 1 kHz, where most notes are, and logarithmic above.
 
     Parameters
     ----------
@@ -104,24 +107,23 @@ def draw_bases(model, units, highest=None):
         Its scaling has components.
     units : sequence of int
         Which bases to draw.
-    highest : float, optional
-        Frequency in Hz at which the panels end; that of the last bin if None.
     """
-    bases, frequencies = base_spectra(model)[units], bin_frequencies(model)
-    milliseconds = 1000 * model.widths[0] / frame_rate(model.frame_settings)
-    n_rows = -(-len(units) // 6)
-    figure, grid = plt.subplots(n_rows, 6, figsize=(9, 1.7 * n_rows), dpi=DPI, sharex=True, sharey=True, squeeze=False,
+    frequencies, n_rows = bin_frequencies(model), -(-len(units) // 6)
+    milliseconds = 1000 / frame_rate(model.frame_settings) * (np.arange(model.widths[0]) + 0.5)
+    figure, grid = plt.subplots(n_rows, 6, figsize=(9, 1.9 * n_rows), dpi=DPI, sharex=True, sharey=True, squeeze=False,
                                 layout="constrained")
-    norm = CenteredNorm(halfrange=np.quantile(np.abs(bases), 0.998))
     for axes in grid.flat[len(units):]:
         axes.set_axis_off()
-    for axes, unit, base in zip(grid.flat, units, bases):
-        image = _picture(axes, base.T, [0, milliseconds, 0, frequencies[-1]], "RdBu_r", norm)
-        axes.set_ylim(0, highest)
+    for axes, unit, base in zip(grid.flat, units, base_spectra(model)[units]):
+        axes.pcolormesh(milliseconds, frequencies, base.T, cmap="RdBu_r", shading="nearest",
+                        norm=CenteredNorm(halfrange=np.quantile(np.abs(base), 0.99)))
         axes.set_title(f"base {unit + 1}", fontsize=8)
+    axes.set_yscale("symlog", linthresh=1000)  # of all, as they share it
+    axes.set(yticks=_TICKS, yticklabels=_TICKS)
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_ylim(0, frequencies[-1])  # at last: ticks beyond would move it
     figure.supxlabel("time (ms)", fontsize=9)
     figure.supylabel("frequency (Hz)", fontsize=9)
-    figure.colorbar(image, ax=grid, pad=0.01)
     return figure
 
 
@@ -235,12 +237,8 @@ def _classes(axes, probabilities, classes, seconds):
 
 
 def _image(axes, x, extent, colours, norm):
-    """:func:`_picture` and its colour bar."""
-    axes.figure.colorbar(_picture(axes, x, extent, colours, norm), ax=axes, pad=0.01)
-
-
-def _picture(axes, x, extent, colours, norm):
-    """`x` [rows, columns] as an image, row 0 at the bottom unless `extent` turns it."""
+    """`x` [rows, columns], row 0 at the bottom unless `extent` turns it, and its colour bar."""
     origin = "upper" if extent[2] > extent[3] else "lower"
-    return axes.imshow(x, aspect="auto", origin=origin, extent=extent, cmap=colours, norm=norm,
-                       interpolation="nearest")
+    image = axes.imshow(x, aspect="auto", origin=origin, extent=extent, cmap=colours, norm=norm,
+                        interpolation="nearest")
+    axes.figure.colorbar(image, ax=axes, pad=0.01)
