@@ -7,7 +7,7 @@ import pytest
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
-N_FIGURES = {"figure2_tsne": 2, "rbm_tutorial": 5, "the_papers_questions": 5, "what_the_dbn_learns": 7,
+N_FIGURES = {"figure2_tsne": 2, "over_time": 4, "rbm_tutorial": 5, "the_papers_questions": 5, "what_the_dbn_learns": 7,
              "your_own_audio": 1}
 
 
