@@ -61,7 +61,7 @@ def add_train_parser(subparsers):
     parser.add_argument("--keep", action="store_true", help="keep MODEL.npz.work/, the frames and the checkpoint")
     add_options(parser.add_argument_group("training"), TrainingSettings, defaults=TrainingSettings())
     add_options(parser.add_argument_group("training, of a convolutional network alone"), ConvolutionalSettings,
-                [setting.name for setting in fields(TrainingSettings)], ConvolutionalSettings())
+                [setting.name for setting in fields(TrainingSettings)], CONVOLUTIONAL.settings({}))
     parser.set_defaults(run=run_train)
 
 

@@ -71,6 +71,7 @@ def test_its_settings_are_the_profiles_epochs_and_its_own():
     training = options.profile.training
     assert isinstance(training, ConvolutionalSettings) and options.profile.scaling == "log-whitened-pca-80"
     assert (training.widths, training.finetune_epochs, training.pretrain_epochs) == ((4, 4), 5, 1)
+    assert (training.hidden_layers_sizes, training.pools) == ((75, 75), (3, 3))
     variant = Variant("row", {"svm_frames": 7}, {"pools": (2, 2)}, network="convolutional")
     profile = variant.of(parse("", ["--profile", "smoke"])).profile
     assert (profile.training.pools, profile.training.finetune_epochs, profile.svm_frames) == ((2, 2), 5, 7)
