@@ -45,8 +45,8 @@ def add_train_parser(subparsers):
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
     parser.add_argument("--network", choices=NETWORKS, default="frames",
                         help="a deep belief network of single frames, the paper's kind, or a convolutional one over "
-                             f"time, which has no recipe: scaling {CONVOLUTIONAL.scaling}, two layers of 75 bases, 5 "
-                             "epochs of pre-training, else the defaults below and options of its own. "
+                             f"time, which has one recipe: {CONVOLUTIONAL.about}; the defaults below are those of the "
+                             "recipes for single frames, but for its own options. "
                              "Default: frames")
     parser.add_argument("--recipe", metavar="NAME", default="recommended",
                         help="what is scaled by and trained with where no option says otherwise: "

@@ -98,7 +98,7 @@ def test_options_that_do_not_fit(music, tmp_path, capsys, options, words):
 
 def test_options_of_the_other_network(music, tmp_path, capsys):
     assert "widths is no choice of such a network" in refusal(capsys, "train", music, "-o", tmp_path / "model.npz",
-                                                              "--widths", "3,3")
+                                                              "--widths", "3")
     assert "invalid choice: 'deep'" in usage_error(capsys, "train", str(music), "-o", "x.npz", "--network", "deep")
 
 

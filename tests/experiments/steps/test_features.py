@@ -67,14 +67,14 @@ def test_tables_and_figure_2_take_a_convolutional_network(smoke_run, tmp_path, m
 
 
 def test_its_settings_are_the_profiles_epochs_and_its_own():
-    options = parse("", ["--profile", "smoke", "--network", "convolutional", "--widths", "4,4"])
+    options = parse("", ["--profile", "smoke", "--network", "convolutional", "--widths", "4"])
     training = options.profile.training
     assert isinstance(training, ConvolutionalSettings) and options.profile.scaling == "log-whitened-pca-80"
-    assert (training.widths, training.finetune_epochs, training.pretrain_epochs) == ((4, 4), 5, 1)
-    assert (training.hidden_layers_sizes, training.pools) == ((75, 75), (3, 3))
-    variant = Variant("row", {"svm_frames": 7}, {"pools": (2, 2)}, network="convolutional")
+    assert (training.widths, training.finetune_epochs, training.pretrain_epochs) == ((4,), 5, 1)
+    assert (training.hidden_layers_sizes, training.pools) == ((150,), (3,))
+    variant = Variant("row", {"svm_frames": 7}, {"pools": (2,)}, network="convolutional")
     profile = variant.of(parse("", ["--profile", "smoke"])).profile
-    assert (profile.training.pools, profile.training.finetune_epochs, profile.svm_frames) == ((2, 2), 5, 7)
+    assert (profile.training.pools, profile.training.finetune_epochs, profile.svm_frames) == ((2,), 5, 7)
     assert profile.scaling == "log-whitened-pca-80"
     assert Variant("row", {"scaling": "log"}, network="convolutional").of(options).profile.scaling == "log"
 
@@ -83,7 +83,7 @@ def test_its_settings_are_the_profiles_epochs_and_its_own():
     (table1.main, ["--network", "convolutional", "--recipe", "log"], "leave --from-sweep and --recipe out"),
     (table1.main, ["--network", "convolutional", "--train-share", "0.5"], "--train-share draws single frames"),
     (table1.main, ["--network", "convolutional", "--dropout", "0.5"], "dropout is no choice of such a network"),
-    (table1.main, ["--widths", "3,3"], "widths is no choice of such a network"),
+    (table1.main, ["--widths", "3"], "widths is no choice of such a network"),
     (sweep.main, ["--network", "convolutional"], "the search draws settings of the paper's network"),
     (lambda argv: questions.answer("", argv, "", "", []), ["--network", "convolutional"], "a question changes one"),
 ])
