@@ -44,7 +44,7 @@ RECIPES = {
     "rectified": Recipe("log-standardize", "logarithms, standardised, rectified units, no pre-training",
                         {"visible": "gaussian", "activation": "relu", "pretrain_epochs": 0, "finetune_lr": 0.02}),
 }
-CONVOLUTIONAL = Recipe("log-whitened-pca-80", "150 bases of 6 frames, blocks of 3, on principal components of logarithms",
+CONVOLUTIONAL = Recipe("log-whitened-pca-80", "150 bases of 6 frames, blocks of 3, on components of logarithms",
                        {"hidden_layers_sizes": (150,), "widths": (6,), "pools": (3,), "pretrain_epochs": 5},
                        ConvolutionalSettings)
 NETWORKS = ("frames", "convolutional")  # what --network takes
