@@ -122,8 +122,8 @@ def _with_profile(options):
             raise DBNError("--network convolutional has settings of its own; leave --from-sweep and --recipe out")
         options.profile = profile.convolutional(changes, training)
     else:
-        training = RECIPES["paper"].settings(asdict(profile.training) | training)
-        options.profile = replace(profile, **changes, training=training)
+        settings = RECIPES["paper"].settings(asdict(profile.training) | training)
+        options.profile = replace(profile, **changes, training=settings)
     _check(options)
     if options.out is None:
         options.out = results_folder(options.dataset, options.root, options.profile_name)
