@@ -38,7 +38,7 @@ def test_a_network_is_trained_by_one_of_several_processes(smoke_run, tmp_path, m
 def test_an_interrupt_ends_a_process_that_trains_itself(smoke_run, monkeypatch, repeats):
     """PyTensor makes another error of it, so it must not be raised, however many networks there are."""
     heard, trained = [], []
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # notebooks may have been tested before, in this process
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)  # of notebooks tested before, in this process
 
     @contextmanager
     def ended_by_interrupt(message):
