@@ -16,6 +16,7 @@ from dbn.errors import DBNError, DivergedError, ModelFileError, TrainingError
 from dbn.trained.convolutional import BLOCKS, ConvolutionalModel
 from dbn.trained.model import load_model, save_model
 from dbn.training.convolutional import piece_starts, train_convolutional
+from dbn.training.epochs import CompiledPieces
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState
 from ramps import N_BINS, ramps
@@ -96,6 +97,19 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(songs, quick, tmp_path, m
     for other in (song_set(songs[:-1]), song_set([np.concatenate(songs[:2]), *songs[2:]])):
         with pytest.raises(TrainingError, match="other settings or other data"):
             train_convolutional(other, settings(), tmp_path, "ramps", progress=False)
+
+
+def test_every_epoch_cuts_the_songs_and_orders_the_pieces_anew(songs, quick, monkeypatch):
+    cuts, orders = [], []
+    run, set_pieces = CompiledPieces.run, CompiledPieces.set_pieces
+    monkeypatch.setattr(CompiledPieces, "set_pieces", lambda self, starts, labels: (
+        cuts.append(tuple(starts)), set_pieces(self, starts, labels))[1])
+    monkeypatch.setattr(CompiledPieces, "run", lambda self, order, *more: (
+        orders.append(tuple(order)), run(self, order, *more))[1])
+    chosen = settings(hidden_layers_sizes=(4,), widths=(3,), pools=(2,))
+    train_convolutional(song_set(songs), chosen, progress=False)
+    assert len(set(cuts)) == len(set(orders)) == 3
+    assert all(sorted(order) == list(range(len(cuts[0]))) for order in orders)
 
 
 def test_compiled_epochs_give_the_same_numbers(songs, monkeypatch):
