@@ -13,6 +13,7 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
 from dbn.errors import DBNError, DivergedError, ModelFileError, TrainingError
+from dbn.graph.streams import RandomStreams
 from dbn.trained.convolutional import BLOCKS, ConvolutionalModel
 from dbn.trained.model import load_model, save_model
 from dbn.training.convolutional import piece_starts, train_convolutional
@@ -99,16 +100,17 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(songs, quick, tmp_path, m
             train_convolutional(other, settings(), tmp_path, "ramps", progress=False)
 
 
-def test_every_epoch_cuts_the_songs_and_orders_the_pieces_anew(songs, quick, monkeypatch):
-    cuts, orders = [], []
-    run, set_pieces = CompiledPieces.run, CompiledPieces.set_pieces
+def test_every_epoch_cuts_the_songs_orders_the_pieces_and_draws_anew(songs, quick, monkeypatch):
+    cuts, orders, seeds = [], [], []
+    run, set_pieces, seed = CompiledPieces.run, CompiledPieces.set_pieces, RandomStreams.seed
+    monkeypatch.setattr(RandomStreams, "seed", lambda self, given: (seeds.append(tuple(given)), seed(self, given))[1])
     monkeypatch.setattr(CompiledPieces, "set_pieces", lambda self, starts, labels: (
         cuts.append(tuple(starts)), set_pieces(self, starts, labels))[1])
     monkeypatch.setattr(CompiledPieces, "run", lambda self, order, *more: (
         orders.append(tuple(order)), run(self, order, *more))[1])
     chosen = settings(hidden_layers_sizes=(4,), widths=(3,), pools=(2,))
     train_convolutional(song_set(songs), chosen, progress=False)
-    assert len(set(cuts)) == len(set(orders)) == 3
+    assert len(set(cuts)) == len(set(orders)) == len(set(seeds)) == 3
     assert all(sorted(order) == list(range(len(cuts[0]))) for order in orders)
 
 

@@ -131,7 +131,10 @@ def test_patience_ends_it_and_no_label_is_asked_for_without_classes(quick):
     pretrained = train_convolutional(train, settings(finetune_epochs=0), progress=False, valid_songs=valid, n_outs=2)
     for rbm, same in zip(alone.dbn.rbm_layers, pretrained.dbn.rbm_layers, strict=True):
         np.testing.assert_array_equal(rbm.W.get_value(), same.W.get_value())
-    assert pretrained.best_epoch == 0
+    assert pretrained.best_epoch == result.best_epoch == 0
+    # what fine-tuning has changed since the best epoch is taken back
+    for ours, expected in zip(result.dbn.get_values(), pretrained.dbn.get_values(), strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_other_songs_to_pretrain_on_are_seen_and_theirs_alone(quick):
