@@ -1,6 +1,7 @@
 """Longer stretches of time: what the SVM is shown, that windows need no network of their own, what an answer is of."""
 import json
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -82,6 +83,14 @@ def test_convolutional_networks_have_as_many_features_and_epochs(asked, smoke_ru
         assert training.pretrain_epochs == (0 if "not pre-trained" in variant.name else 1)
     assert {(variant.training["widths"], variant.training["pools"]) for variant in rows} == {
         ((1,), (1,)), ((6,), (1,)), ((6,), (3,)), ((6, 6), (3, 3))}
+
+
+@pytest.mark.parametrize("records, gap", [([{"layer": 1}, {"layer": 2}], None), ([], None), (
+    [{"layer": 1, "free_energy_gap": 3.0}, {"layer": 1, "free_energy_gap": 2.0}, {"layer": 2}], 2.0)])
+def test_a_convolutional_network_has_no_gap(monkeypatch, records, gap):
+    monkeypatch.setattr(question, "_kept_answer", lambda *_: {})
+    run = SimpleNamespace(model=SimpleNamespace(history=records))
+    assert question._answer(run, Variant("row"), None, {}, 1) == {"gap": gap}
 
 
 def test_networks_on_stacks_have_as_many_features(asked, smoke_run):
