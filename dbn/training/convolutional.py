@@ -14,27 +14,28 @@ from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
 from dbn.errors import TrainingError
-from dbn.system.blas import one_blas_thread
 from dbn.system.files import release_pages, write_rows
 from dbn.trained.convolutional import ConvolutionalModel, LayerFeatures, frames_of_blocks
 from dbn.training.epochs import PiecesGraph, compiled_epoch
-from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning, carried_variables,
-                                  check_sets, epochs_bar, finetune_epochs, finite_values, lent, run_in_calls, stored)
+from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning, begun_run,
+                                  carried_variables, check_sets, epochs_bar, finetune_epochs, finite_values,
+                                  fitted_scaling, lent, run_in_calls)
 from dbn.training.settings import ConvolutionalSettings
-from dbn.training.state import RunState, fingerprint, run_folder
 
 PIECES_PER_CALL = 128  # a compiled call of about a second with 300 bases
 MOST_IN_MEMORY = 200_000  # frames; more are in a file that is mapped
 
 
-def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None, data_key="", progress=True,
-                        valid_songs=None, n_outs=0, pretrain_songs=None):
+def train_convolutional(train_set, valid_set, n_outs, settings=ConvolutionalSettings(), directory=None, data_key="",
+                        progress=True, pretrain_set=None):
     """Pre-train every layer of a convolutional DBN, and fine-tune them all on the labels.
 
     Parameters
     ----------
-    songs : dbn.audio.frames.FrameSet
-        Scaled frames, a segment a song.
+    train_set, valid_set : dbn.audio.frames.FrameSet
+        Scaled frames with labels, a segment a song. Early stopping looks at the second.
+    n_outs : int
+        Number of classes; 0 for no fine-tuning: then no label is looked at, and `valid_set` is None.
     settings : ConvolutionalSettings
         All choices.
     directory : path, optional
@@ -44,12 +45,8 @@ def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None,
         Names the data; a checkpoint of other data is refused.
     progress : bool
         Whether to show progress bars where standard error is a terminal.
-    valid_songs : dbn.audio.frames.FrameSet, optional
-        Scaled frames that early stopping looks at, with labels as `songs` then has.
-    n_outs : int
-        Number of classes; 0 for no fine-tuning: then no label is looked at, and `valid_songs` is None.
-    pretrain_songs : dbn.audio.frames.FrameSet, optional
-        Scaled frames to pre-train on instead; they need no labels.
+    pretrain_set : dbn.audio.frames.FrameSet, optional
+        Scaled frames to pre-train on instead of the training songs'; it needs no labels.
 
     Returns
     -------
@@ -64,25 +61,20 @@ def train_convolutional(songs, settings=ConvolutionalSettings(), directory=None,
         No song is as long as a piece, sets that do not fit each other, or a checkpoint that cannot be used.
     """
     if n_outs:
-        check_sets(songs, valid_songs, n_outs)
-    settings.require_size(songs.n_features, n_outs)
-    cdbn = ConvolutionalDBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=songs.n_features,
+        check_sets(train_set, valid_set, n_outs)
+    settings.require_size(train_set.n_features, n_outs)
+    cdbn = ConvolutionalDBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=train_set.n_features,
                             hidden_layers_sizes=settings.hidden_layers_sizes, widths=settings.widths,
                             pools=settings.pools, visible=settings.visible, dtype="float32", n_outs=n_outs,
                             output=settings.output)
-    with run_folder(directory) as folder, one_blas_thread:
-        sets = [each for each in (songs, valid_songs, pretrain_songs) if each is not None]
-        data_key = [data_key, *(each.bounds.tolist() for each in sets)]
-        state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
-        if state.history:
-            state.require_fit(cdbn.get_values(), settings)
-            cdbn.set_values(state.values)
-        songs, *others = (stored(each, folder / f"{name}-inputs.npy", MOST_IN_MEMORY)
-                          for each, name in zip(sets, ("training", "validation", "pretraining")))
-        _pretrain(cdbn, songs if pretrain_songs is None else others[-1], settings, state, folder, progress)
+    sets = {"training": train_set, "validation": valid_set, "pretraining": pretrain_set}
+    data_key = [data_key, *(songs.bounds.tolist() for songs in sets.values() if songs is not None)]
+    with begun_run(cdbn, sets, n_outs, settings, directory, data_key, MOST_IN_MEMORY) as (folder, state, sets):
+        songs = sets["training"]
+        _pretrain(cdbn, sets.get("pretraining", songs), settings, state, folder, progress)
         stopped = None
         if n_outs:
-            stopped = _finetune(cdbn, songs, others[0], settings, state, progress)
+            stopped = _finetune(cdbn, songs, sets["validation"], settings, state, progress)
             cdbn.set_values(state.best_values)
     return TrainingResult.of(cdbn, state, stopped)
 
@@ -111,15 +103,8 @@ def fit_songs(songs, settings, scaling_kind, progress=True):
         See :func:`train_convolutional`.
     """
     scaling = fitted_scaling(songs, settings, scaling_kind)
-    result = train_convolutional(songs.with_scaling(scaling), settings, progress=progress)
+    result = train_convolutional(songs.with_scaling(scaling), None, 0, settings, progress=progress)
     return ConvolutionalModel.from_dbn(result.dbn, scaling, history=result.history)
-
-
-def fitted_scaling(songs, settings, scaling_kind):
-    """A scaling of this kind fitted to unscaled songs, divided by the deviation of the settings' visible units."""
-    scaling = Scaling(scaling_kind).fit(x for x, _ in songs.blocks())
-    scaling.gain = scaling.gain / np.float32(settings.visible_std)
-    return scaling
 
 
 def _pretrain(cdbn, songs, settings, state, folder, progress):

@@ -9,15 +9,15 @@ from dataclasses import asdict
 import numpy as np
 
 from dbn.audio.frames import FrameSet
-from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
 from dbn.system.blas import one_blas_thread
 from dbn.system.files import temporary_folder
 from dbn.system.memory import forget_peak, peak_bytes
 from dbn.trained.convolutional import ConvolutionalModel
 from dbn.trained.model import Model
-from dbn.training.convolutional import fitted_scaling, train_convolutional
+from dbn.training.convolutional import train_convolutional
 from dbn.training.loops import build_dbn, finetune, pretrain, train
+from dbn.training.running import fitted_scaling
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState
 
@@ -62,28 +62,19 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
     started = time.monotonic()
     train_set = FrameSet.from_store(store, split.train) if train_set is None else train_set
     is_convolutional = isinstance(settings, ConvolutionalSettings)
-    fit_scaling = fitted_scaling if is_convolutional else _fitted_scaling
-    scaling = fit_scaling(pretrain_set or train_set, settings, scaling_kind)
+    loop, model_class = (train_convolutional, ConvolutionalModel) if is_convolutional else (train, Model)
+    scaling = fitted_scaling(pretrain_set or train_set, settings, scaling_kind)
     scaling_seconds = time.monotonic() - started
     train_set, classes = train_set.with_scaling(scaling), store.classes if split.valid else ()
     valid_set = FrameSet.from_store(store, split.valid, scaling) if split.valid else None
     pretrain_set = pretrain_set and pretrain_set.with_scaling(scaling)
-    if is_convolutional:
-        result = train_convolutional(train_set, settings, directory, data_key, valid_songs=valid_set,
-                                     n_outs=len(classes), pretrain_songs=pretrain_set)
-    else:
-        result = train(train_set, valid_set, len(classes), settings, directory, data_key, pretrain_set=pretrain_set)
+    result = loop(train_set, valid_set, len(classes), settings, directory, data_key, pretrain_set=pretrain_set)
     about = about | {"settings": asdict(settings), "best_epoch": result.best_epoch, "best_error": result.best_error,
                      "stopped": result.stopped, "versions": result.versions, "versions_of_frames": store.versions,
                      "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames if valid_set else 0},
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
                                  "finetune": result.seconds("finetune")}, "peak_bytes": peak_bytes()}
-    model_class = ConvolutionalModel if is_convolutional else Model
     return model_class.from_dbn(result.dbn, scaling, classes, store.settings, result.history, about)
-
-
-def _fitted_scaling(frames, _, scaling_kind):
-    return Scaling(scaling_kind).fit(x for x, _ in frames.blocks())
 
 
 def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, progress=True):
@@ -116,7 +107,7 @@ def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, pro
         Of fine-tuning: ``best_epoch`` and ``best_error`` among others; empty without `labels`.
     """
     rows = FrameSet.from_arrays(x, labels)
-    scaling = before.scaling if before else _fitted_scaling(rows, settings, scaling_kind)
+    scaling = before.scaling if before else fitted_scaling(rows, settings, scaling_kind)
     rows = rows.with_scaling(scaling).stored()
     valid_rows = None if valid is None else FrameSet.from_arrays(*valid).with_scaling(scaling).stored()
     dbn = build_dbn(settings, rows.n_features, len(classes))

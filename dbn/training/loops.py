@@ -9,16 +9,14 @@ import numpy as np
 
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
-from dbn.system.blas import one_blas_thread
 from dbn.system.files import open_rows, release_pages, write_rows
 from dbn.trained.forward import class_activations, hidden_activations
 from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.monitor import gap_measure
-from dbn.training.running import (DROPOUT, SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning,
+from dbn.training.running import (DROPOUT, SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning, begun_run,
                                   carried_variables, check_sets, epochs_bar, finetune_epochs, finite_values, lent,
-                                  run_in_calls, stored)
+                                  run_in_calls)
 from dbn.training.settings import TrainingSettings
-from dbn.training.state import RunState, fingerprint, run_folder
 
 FRAMES_PER_CALL = 32768  # a compiled call of a fraction of a second
 
@@ -69,16 +67,10 @@ def train(train_set, valid_set, n_outs, settings=TrainingSettings(), directory=N
     if n_outs:
         check_sets(train_set, valid_set, n_outs)
     dbn = build_dbn(settings, train_set.n_features, n_outs)
-    with run_folder(directory) as folder, one_blas_thread:
-        sets = [each for each in (train_set, valid_set, pretrain_set) if each is not None]
-        state = RunState(directory, None if directory is None else fingerprint(settings, sets, n_outs, data_key))
-        if state.history:
-            state.require_fit(dbn.get_values(), settings)
-            dbn.set_values(state.values)
-        train_set, *others = (stored(frames, folder / f"{name}-inputs.npy", settings.shard_frames)
-                              for frames, name in zip(sets, ("training", "validation", "pretraining")))
-        valid_set = others[0] if others else None
-        pretrain(dbn, others[1] if others[1:] else train_set, settings, state, folder, progress, valid_set)
+    sets = {"training": train_set, "validation": valid_set, "pretraining": pretrain_set}
+    with begun_run(dbn, sets, n_outs, settings, directory, data_key, settings.shard_frames) as (folder, state, sets):
+        train_set, valid_set = sets["training"], sets.get("validation")
+        pretrain(dbn, sets.get("pretraining", train_set), settings, state, folder, progress, valid_set)
         stopped = None
         if n_outs:
             stopped = finetune(dbn, train_set, valid_set, settings, state, progress, max_epoch)

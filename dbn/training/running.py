@@ -1,14 +1,16 @@
-"""What the loops share: epochs in calls that can be watched and stopped, and what is looked at after each."""
+"""What the loops share: how a run begins, epochs in calls that can be watched and stopped, what follows each."""
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 
+from dbn.audio.scaling import Scaling
 from dbn.errors import DivergedError, TrainingError
 from dbn.layers import Parameters
+from dbn.system.blas import one_blas_thread
 from dbn.system.progress import progress_bar
 from dbn.training.epochs import carried_state
-from dbn.training.state import ADVICE, alike
+from dbn.training.state import ADVICE, RunState, alike, fingerprint, run_folder
 
 # what the seeds of the different draws begin with, so that no two of them are the same
 WEIGHTS, SHUFFLING, SAMPLING, DROPOUT = range(4)
@@ -53,6 +55,84 @@ class TrainingResult:
     def seconds(self, stage):
         """Wall-clock time of "pretrain" or "finetune", over all starts of the run."""
         return sum(record["seconds"] for record in self.history if record["stage"] == stage)
+
+
+@contextmanager
+def begun_run(network, sets, n_outs, settings, directory, data_key, most_in_memory):
+    """Begin a run of training, or go on with the one whose checkpoint is there; with one BLAS thread until it ends.
+
+    Parameters
+    ----------
+    network : dbn.layers.Parameters
+        Untrained; takes the parameters of the checkpoint's last epoch, if there is one.
+    sets : dict of str to (dbn.audio.frames.FrameSet or None)
+        Scaled frames "training", "validation" and "pretraining", in this order; None where there are none of a kind.
+    n_outs : int
+        Number of classes.
+    settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
+    directory : path or None
+        Of the checkpoint and the history, see :func:`dbn.training.state.run_folder`.
+    data_key : str, or list of what JSON knows
+        What else than the sets' frames and labels names the data.
+    most_in_memory : int
+        Frames; a set of more is in a file that is mapped.
+
+    Yields
+    ------
+    folder : pathlib.Path
+        For files of this run.
+    state : dbn.training.state.RunState
+        Where to begin.
+    sets : dict of str to dbn.audio.frames.FrameSet
+        Those given, their frames ready for use.
+
+    Raises
+    ------
+    TrainingError
+        A checkpoint that cannot be read, or that belongs to other settings or data.
+    """
+    sets = {name: frames for name, frames in sets.items() if frames is not None}
+    with run_folder(directory) as folder, one_blas_thread:
+        of_run = None if directory is None else fingerprint(settings, list(sets.values()), n_outs, data_key)
+        state = RunState(directory, of_run)
+        if state.history:
+            state.require_fit(network.get_values(), settings)
+            network.set_values(state.values)
+        yield folder, state, {name: _stored(frames, folder / f"{name}-inputs.npy", most_in_memory)
+                              for name, frames in sets.items()}
+
+
+def _stored(frames, path, most):
+    """The set with its frames ready for use: in memory if they are at most so many, else in a file."""
+    if frames.rows is not None:
+        return frames
+    return frames.stored(None if frames.n_frames <= most else path)
+
+
+def fitted_scaling(frames, settings, kind):
+    """The scaling of a network's inputs, which divides by the deviation of its visible units as well.
+
+    Parameters
+    ----------
+    frames : dbn.audio.frames.FrameSet
+        Unscaled; what the scaling is fitted to.
+    settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
+        The first has no ``visible_std``: its visible units' is 1.
+    kind : str
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
+
+    Returns
+    -------
+    dbn.audio.scaling.Scaling
+
+    Raises
+    ------
+    DBNError
+        As :meth:`dbn.audio.scaling.Scaling.fit`, and of another kind.
+    """
+    scaling = Scaling(kind).fit(x for x, _ in frames.blocks())
+    scaling.gain = scaling.gain / np.float32(getattr(settings, "visible_std", 1))
+    return scaling
 
 
 @contextmanager
@@ -132,13 +212,6 @@ def check_sets(train_set, valid_set, n_outs):
     if train_set.n_features != valid_set.n_features:
         raise TrainingError(f"training frames have {train_set.n_features} values, validation frames "
                             f"{valid_set.n_features}: build both with the same options")
-
-
-def stored(frames, path, most):
-    """The set with its frames ready for use: in memory if they are at most so many, else in a file."""
-    if frames.rows is not None:
-        return frames
-    return frames.stored(None if frames.n_frames <= most else path)
 
 
 def finetune_epochs(network, run_epoch, error_of, carried, settings, state, bar, last_epoch):

@@ -72,7 +72,7 @@ def values_of(result):
 
 
 def test_a_run_that_was_killed_ends_with_the_same_bits(songs, quick, tmp_path, monkeypatch):
-    whole = train_convolutional(song_set(songs), settings(), progress=False)
+    whole = train_convolutional(song_set(songs), None, 0, settings(), progress=False)
     assert [(record["layer"], record["epoch"]) for record in whole.history] == [
         (1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)]
     costs = [record["cost"] for record in whole.history]
@@ -89,15 +89,15 @@ def test_a_run_that_was_killed_ends_with_the_same_bits(songs, quick, tmp_path, m
     monkeypatch.setattr(RunState, "finish_epoch", killed)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            train_convolutional(song_set(songs), settings(), tmp_path, "ramps", progress=False)
+            train_convolutional(song_set(songs), None, 0, settings(), tmp_path, "ramps", progress=False)
     for _ in range(2):  # the second finds all done
-        resumed = train_convolutional(song_set(songs), settings(), tmp_path, "ramps", progress=False)
+        resumed = train_convolutional(song_set(songs), None, 0, settings(), tmp_path, "ramps", progress=False)
         assert values_of(resumed) == values_of(whole)
         assert [record["cost"] for record in resumed.history] == costs
     assert len(finished) == 6 and {"checkpoint.npz", "history.jsonl"} <= set(os.listdir(tmp_path))
     for other in (song_set(songs[:-1]), song_set([np.concatenate(songs[:2]), *songs[2:]])):
         with pytest.raises(TrainingError, match="other settings or other data"):
-            train_convolutional(other, settings(), tmp_path, "ramps", progress=False)
+            train_convolutional(other, None, 0, settings(), tmp_path, "ramps", progress=False)
 
 
 def test_every_epoch_cuts_the_songs_orders_the_pieces_and_draws_anew(songs, quick, monkeypatch):
@@ -109,7 +109,7 @@ def test_every_epoch_cuts_the_songs_orders_the_pieces_and_draws_anew(songs, quic
     monkeypatch.setattr(CompiledPieces, "run", lambda self, order, *more: (
         orders.append(tuple(order)), run(self, order, *more))[1])
     chosen = settings(hidden_layers_sizes=(4,), widths=(3,), pools=(2,))
-    train_convolutional(song_set(songs), chosen, progress=False)
+    train_convolutional(song_set(songs), None, 0, chosen, progress=False)
     assert len(set(cuts)) == len(set(orders)) == len(set(seeds)) == 3
     assert all(sorted(order) == list(range(len(cuts[0]))) for order in orders)
 
@@ -118,7 +118,7 @@ def test_compiled_epochs_give_the_same_numbers(songs, monkeypatch):
     """As users have them; both layers have the same graph, which is compiled once."""
     def trained():
         plain = settings(pretrain_epochs=1, momentum=0.0, sparsity_cost=0.0)
-        return train_convolutional(song_set(songs), plain, progress=False)
+        return train_convolutional(song_set(songs), None, 0, plain, progress=False)
 
     monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
     compiled = trained()
@@ -131,11 +131,12 @@ def test_compiled_epochs_give_the_same_numbers(songs, monkeypatch):
 
 def test_what_cannot_be_trained_is_refused(songs, quick):
     with pytest.raises(TrainingError, match="no song has 42 frames of the inputs of layer 1.* piece_blocks below 20"):
-        train_convolutional(song_set([song[:40] for song in songs]), settings(piece_blocks=20), progress=False)
+        train_convolutional(song_set([song[:40] for song in songs]), None, 0, settings(piece_blocks=20), progress=False)
     with pytest.raises(TrainingError, match="inputs of layer 2"):
-        train_convolutional(song_set([song[:12] for song in songs]), settings(pretrain_epochs=1), progress=False)
+        train_convolutional(song_set([song[:12] for song in songs]), None, 0, settings(pretrain_epochs=1),
+                            progress=False)
     with pytest.raises(DivergedError, match=r"pre-training of layer 1, epoch 1: .* lower pretrain_lr \(now 1e\+30\)"):
-        train_convolutional(song_set(songs), settings(pretrain_lr=1e30), progress=False)
+        train_convolutional(song_set(songs), None, 0, settings(pretrain_lr=1e30), progress=False)
 
 
 @pytest.mark.parametrize("changes, message", [
@@ -173,7 +174,7 @@ def test_features_tell_a_rise_from_a_fall_and_those_of_single_frames_do_not(quic
     for width, pool, tells in ((3, 2, True), (1, 1, False)):
         chosen = settings(hidden_layers_sizes=(16,), widths=(width,), pools=(pool,), pretrain_epochs=12,
                           piece_blocks=20 // pool // 2)
-        result = train_convolutional(song_set(songs[:200]), chosen, progress=False)
+        result = train_convolutional(song_set(songs[:200]), None, 0, chosen, progress=False)
         model = ConvolutionalModel.from_dbn(result.dbn, Scaling("none").fit([songs[0]]))
         features = song_means(model, songs, 0)
         classifier = LogisticRegression(C=1e4, max_iter=1000).fit(features[:200], labels[:200])

@@ -110,7 +110,7 @@ def test_finetuning_learns_what_single_frames_cannot_say(quick):
     train, valid, test = (song_set(n, seed) for n, seed in ((60, 0), (20, 1), (40, 2)))
     chosen = settings(hidden_layers_sizes=(16,), widths=(3,), pools=(2,), pretrain_epochs=3, finetune_lr=2.0,
                       finetune_epochs=15)
-    result = train_convolutional(train, chosen, progress=False, valid_songs=valid, n_outs=2)
+    result = train_convolutional(train, valid, 2, chosen, progress=False)
     errors = [record["valid_error"] for record in result.history if record["stage"] == "finetune"]
     assert result.best_error == min(errors) < 0.1 and result.best_epoch == 1 + errors.index(min(errors))
     model = ConvolutionalModel.from_dbn(result.dbn, Scaling("none").fit([train.rows]), ("falls", "rises"))
@@ -123,12 +123,12 @@ def test_finetuning_learns_what_single_frames_cannot_say(quick):
 
 def test_patience_ends_it_and_no_label_is_asked_for_without_classes(quick):
     train, valid = song_set(12, 0), song_set(6, 1)
-    result = train_convolutional(train, settings(finetune_epochs=50, patience=2, finetune_lr=1e-6), progress=False,
-                                 valid_songs=valid, n_outs=2)
+    result = train_convolutional(train, valid, 2, settings(finetune_epochs=50, patience=2, finetune_lr=1e-6),
+                                 progress=False)
     assert result.stopped == "patience" and len(result.history) == 2 + result.best_epoch + 2
-    alone = train_convolutional(train, settings(), progress=False)
+    alone = train_convolutional(train, None, 0, settings(), progress=False)
     assert (alone.best_epoch, alone.best_error, alone.stopped) == (None, None, None)
-    pretrained = train_convolutional(train, settings(finetune_epochs=0), progress=False, valid_songs=valid, n_outs=2)
+    pretrained = train_convolutional(train, valid, 2, settings(finetune_epochs=0), progress=False)
     for rbm, same in zip(alone.dbn.rbm_layers, pretrained.dbn.rbm_layers, strict=True):
         np.testing.assert_array_equal(rbm.W.get_value(), same.W.get_value())
     assert pretrained.best_epoch == result.best_epoch == 0
@@ -139,9 +139,9 @@ def test_patience_ends_it_and_no_label_is_asked_for_without_classes(quick):
 
 def test_other_songs_to_pretrain_on_are_seen_and_theirs_alone(quick):
     train, valid, others = song_set(12, 0), song_set(6, 1), song_set(12, 5)
-    first, second = (train_convolutional(each, settings(finetune_epochs=0), progress=False, valid_songs=valid,
-                                         n_outs=2, pretrain_songs=others) for each in (train, song_set(12, 9)))
-    plain = train_convolutional(train, settings(finetune_epochs=0), progress=False, valid_songs=valid, n_outs=2)
+    first, second = (train_convolutional(each, valid, 2, settings(finetune_epochs=0), progress=False,
+                                         pretrain_set=others) for each in (train, song_set(12, 9)))
+    plain = train_convolutional(train, valid, 2, settings(finetune_epochs=0), progress=False)
     W, same, other = (each.dbn.rbm_layers[0].W.get_value() for each in (first, second, plain))
     np.testing.assert_array_equal(W, same)
     assert (W != other).any()
@@ -149,7 +149,7 @@ def test_other_songs_to_pretrain_on_are_seen_and_theirs_alone(quick):
 
 def test_a_killed_finetuning_ends_with_the_same_bits(quick, tmp_path, monkeypatch):
     train, valid = song_set(12, 0), song_set(6, 1)
-    whole = train_convolutional(train, settings(), progress=False, valid_songs=valid, n_outs=2)
+    whole = train_convolutional(train, valid, 2, settings(), progress=False)
     finish_epoch, finished = RunState.finish_epoch, []
 
     def killed(self, *arguments, **record):
@@ -162,27 +162,26 @@ def test_a_killed_finetuning_ends_with_the_same_bits(quick, tmp_path, monkeypatc
     monkeypatch.setattr(RunState, "finish_epoch", killed)
     for _ in range(3):
         with pytest.raises(KeyboardInterrupt):
-            train_convolutional(train, settings(), tmp_path, "ramps", progress=False, valid_songs=valid, n_outs=2)
+            train_convolutional(train, valid, 2, settings(), tmp_path, "ramps", progress=False)
     for _ in range(2):  # the second finds all done
-        again = train_convolutional(train, settings(), tmp_path, "ramps", progress=False, valid_songs=valid, n_outs=2)
+        again = train_convolutional(train, valid, 2, settings(), tmp_path, "ramps", progress=False)
         for ours, expected in zip(again.dbn.get_values(), whole.dbn.get_values(), strict=True):
             np.testing.assert_array_equal(ours, expected)
         assert (again.best_error, again.best_epoch, again.stopped) == (whole.best_error, whole.best_epoch, "epochs")
     assert len(finished) == 8
     with pytest.raises(TrainingError, match="other settings or other data"):
-        train_convolutional(train, settings(), tmp_path, "ramps", progress=False, valid_songs=song_set(6, 2), n_outs=2)
+        train_convolutional(train, song_set(6, 2), 2, settings(), tmp_path, "ramps", progress=False)
 
 
 def test_sets_that_do_not_fit_are_refused(quick):
     train = song_set(12, 0)
     unlabelled = FrameSet(train.rows, list(zip(train.bounds[:-1], train.bounds[1:])))
     with pytest.raises(TrainingError, match="the validation set has no labels"):
-        train_convolutional(train, settings(), progress=False, valid_songs=unlabelled, n_outs=2)
+        train_convolutional(train, unlabelled, 2, settings(), progress=False)
     with pytest.raises(TrainingError, match="labels outside 0 to 0"):
-        train_convolutional(train, settings(), progress=False, valid_songs=train, n_outs=1)
+        train_convolutional(train, train, 1, settings(), progress=False)
     with pytest.raises(TrainingError, match="84 frames of the inputs of layer 1, .* finetune_blocks below 20"):
-        train_convolutional(train, settings(finetune_blocks=20, pretrain_epochs=0), progress=False, valid_songs=train,
-                            n_outs=2)
+        train_convolutional(train, train, 2, settings(finetune_blocks=20, pretrain_epochs=0), progress=False)
 
 
 # ------------------------------------------------------------------------------------------------ by frame

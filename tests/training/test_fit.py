@@ -60,8 +60,8 @@ def test_either_network_learns_from_the_training_songs_alone(monkeypatch, settin
                             classes=("x", "y"), settings={"sample_rate": 22050}, versions={})
     split = Split(("a", "b"), ("c", "f"), ("d", "e"))
 
-    def taken(train_set, *arguments, **options):
-        given.update(train=train_set, valid=options.pop("valid_songs", arguments[0]), **options)
+    def taken(train_set, valid_set, *arguments, **options):
+        given.update(train=train_set, valid=valid_set, **options)
         return SimpleNamespace(dbn="dbn", best_epoch=3, best_error=0.25, stopped="patience", versions={}, history=[1],
                                seconds=lambda stage: 1.0)
 
@@ -77,8 +77,7 @@ def test_either_network_learns_from_the_training_songs_alone(monkeypatch, settin
         expected = (seen - seen.mean(axis=0)) / seen.std(axis=0) / (2 if train == "train_convolutional" else 1)
         np.testing.assert_allclose(scaling.transform(seen), expected, atol=1e-5)
         assert given["train"].scaling is given["valid"].scaling is scaling
-        pretrained_on = given.get("pretrain_songs", given.get("pretrain_set"))
-        assert pretrained_on is None if pretrain_set is None else pretrained_on.scaling is scaling
+        assert given["pretrain_set"] is None if pretrain_set is None else given["pretrain_set"].scaling is scaling
     assert (dbn, classes, frame_settings, history) == ("dbn", ("x", "y"), {"sample_rate": 22050}, [1])
     assert about["dataset"] == "d" and (about["best_epoch"], about["best_error"]) == (3, 0.25)
     assert about["n_frames"] == {"train": 20, "valid": 20} and about["settings"] == asdict(settings)

@@ -223,6 +223,18 @@ def test_calls_of_few_minibatches_give_the_same_bits(quick, monkeypatch):
     assert_same_bits(values_of(whole), values_of(run()))
 
 
+@pytest.mark.parametrize("has_labels", [True, False])
+def test_other_frames_to_pretrain_on_are_seen_with_and_without_labels(quick, has_labels):
+    train_set, valid_set = training_sets()
+    sets = (train_set, valid_set, N_OUTS) if has_labels else (train_set, None, 0)
+    others = FrameSet.from_arrays(examples(90, seed=7)[0])
+    plain, changed, expected = (
+        train(*those, settings(finetune_epochs=0), progress=False, pretrain_set=pretrain_set).dbn.rbm_layers[0]
+        for those, pretrain_set in ((sets, None), (sets, others), ((others, None, 0), None)))
+    np.testing.assert_array_equal(changed.W.get_value(), expected.W.get_value())
+    assert (plain.W.get_value() != expected.W.get_value()).any()
+
+
 def test_no_pretraining(quick):
     alone = run({"pretrain_epochs": 0})
     assert {r["stage"] for r in alone.history} == {"finetune"}
