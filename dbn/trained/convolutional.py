@@ -43,9 +43,26 @@ def frames_of_blocks(n_blocks, widths, pools):
 
 
 def product_bytes(width, pool, n_in):
-    """What the frames of `BLOCKS` blocks of a layer take that lie side by side, on `n_in` values a frame; at most
-    :data:`dbn.trained.archive.MAX_BYTES`."""
+    """What :func:`side_by_side` makes of the frames of `BLOCKS` blocks takes, on `n_in` values a frame; in bytes."""
     return 4 * BLOCKS * pool * width * n_in
+
+
+def side_by_side(frames, width):
+    """What a base sees at every position: the frames of each window in one row.
+
+    Parameters
+    ----------
+    frames : ndarray [n, n_in]
+    width : int
+        Frames of a window, at most `n`.
+
+    Returns
+    -------
+    ndarray [n - width + 1, width * n_in]
+        A copy, frame after frame.
+    """
+    windows = np.lib.stride_tricks.sliding_window_view(frames, width, axis=0)  # [positions, n_in, width]
+    return np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
 
 
 @dataclass(frozen=True)
@@ -253,9 +270,7 @@ class LayerFeatures:
         """Of BLOCKS blocks."""
         if self.scaling is not None:
             frames = self.scaling.transform(frames)  # here, since principal components are a product too
-        windows = np.lib.stride_tricks.sliding_window_view(frames, self.width, axis=0)  # [positions, n_in, width]
-        patches = np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(BLOCKS * self.pool, -1)
-        inputs = (patches @ self.weights + self.bias).reshape(BLOCKS, self.pool, -1)
+        inputs = (side_by_side(frames, self.width) @ self.weights + self.bias).reshape(BLOCKS, self.pool, -1)
         largest = inputs.max(axis=1)
         inputs -= largest[:, None]
         return self.function(largest + np.log(np.exp(inputs).sum(axis=1)))

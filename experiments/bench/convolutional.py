@@ -9,7 +9,7 @@ import numpy as np
 
 from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
-from dbn.trained.convolutional import BLOCKS, ConvolutionalModel
+from dbn.trained.convolutional import BLOCKS, ConvolutionalModel, side_by_side
 from dbn.training.convolutional import PIECES_PER_CALL, piece_starts
 from dbn.training.epochs import PiecesGraph, compiled_epoch
 from dbn.training.settings import ConvolutionalSettings
@@ -45,7 +45,7 @@ def _training_rows(songs, n_bases, sizes):
     compiled.data_x.set_value(rows, borrow=True)
     compiled.set_pieces(starts)
     compiled.piece_frames.set_value(step + overlap)
-    patches = side_by_side(rows[:len(order) * step + overlap])
+    patches = side_by_side(rows[:len(order) * step + overlap], WIDTH)
     contestants = {LIBRARY: partial(_in_calls, compiled.run, order, settings.batch_size),
                    PRODUCTS: partial(cd1_products, params[0].get_value(), patches, settings.batch_size * step)}
     if peers.torch is not None:
@@ -61,7 +61,8 @@ def _feature_rows(songs, n_bases, sizes):
     model = ConvolutionalModel.from_dbn(network(n_bases), Scaling("none").fit([songs[0]]))
     W = model.weights[0]
     song = songs[0]
-    contestants = {LIBRARY: partial(model.features, song), PRODUCTS: partial(_feature_products, W, side_by_side(song))}
+    contestants = {LIBRARY: partial(model.features, song),
+                   PRODUCTS: partial(_feature_products, W, side_by_side(song, WIDTH))}
     if peers.torch is not None:
         contestants[TORCH] = partial(TorchRBM([W, model.biases[0], model.visible_biases[0]], song).features, song)
     work = f"features of a song by {n_bases} bases of {WIDTH} frames of {N_INS} values"
@@ -84,12 +85,6 @@ def network(n_bases):
 def _in_calls(run, order, batch_size):
     for start in range(0, len(order), PIECES_PER_CALL):
         run(order[start:start + PIECES_PER_CALL], batch_size, LR)
-
-
-def side_by_side(frames):
-    """What a base sees at every position: float32 [n - WIDTH + 1, WIDTH * n_ins]."""
-    windows = np.lib.stride_tricks.sliding_window_view(frames, WIDTH, axis=0)
-    return np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
 
 
 def _feature_products(W, patches):
