@@ -3,13 +3,13 @@
 `smoke` shows that the commands work, `demo` that the system does, `paper` is the paper's own size and settings. What
 the paper leaves open is marked so; our choice stands beside it.
 """
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 
 import numpy as np
 
 from dbn.audio.spectra import HIGHEST_RATE, LONGEST_FRAME, LONGEST_HOP
-from dbn.training.recipes import CONVOLUTIONAL
+from dbn.training.recipes import CONVOLUTIONAL, RECIPES
 from dbn.training.settings import TrainingSettings
 
 
@@ -148,16 +148,27 @@ class Profile:
     sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
     # the training's patience holds for the points as well: a search of no more epochs stops none before its rung
 
-    def convolutional(self, changes, training):
-        """This profile with a convolutional network in place of the paper's.
+    def changed(self, changes, training, network="frames"):
+        """This profile, whose network is the paper's, with changes.
 
         Parameters
         ----------
         changes : dict
-            Fields that differ; the scaling is else :data:`dbn.training.recipes.CONVOLUTIONAL`'s.
+            Fields that differ; a convolutional network's scaling is else that of
+            :data:`dbn.training.recipes.CONVOLUTIONAL`.
         training : dict
-            Fields of :class:`dbn.training.settings.ConvolutionalSettings`; epochs and patience are else this profile's.
+            Fields of the training that differ. Of a convolutional network's, which are those of
+            :class:`dbn.training.settings.ConvolutionalSettings`, epochs and patience are else this profile's.
+        network : {"frames", "convolutional"}
+            The paper's, or a convolutional one in its place.
+
+        Raises
+        ------
+        TrainingError
+            What `training` says is no setting of this network, or one that it cannot have.
         """
+        if network == "frames":
+            return replace(self, **changes, training=RECIPES["paper"].settings(asdict(self.training) | training))
         shared = {name: getattr(self.training, name) for name in ("pretrain_epochs", "finetune_epochs", "patience")}
         return replace(self, **{"scaling": CONVOLUTIONAL.scaling} | changes,
                        training=CONVOLUTIONAL.settings(shared | training))

@@ -3,7 +3,7 @@ import argparse
 import shlex
 import sys
 import warnings
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 from dbn.audio.pooling import pooled_frames, pooled_width
@@ -109,7 +109,6 @@ def _with_profile(options):
     changes = {field.name: given.pop(field.name) for field in fields(Profile)
                if field.name not in _NO_OPTIONS and field.name in given}
     options.profile_name = options.profile
-    profile = PROFILES[options.profile_name]
     if options.recipe != "profile":
         if options.from_sweep:
             raise DBNError("--from-sweep and --recipe both say what the network is: give one")
@@ -117,13 +116,9 @@ def _with_profile(options):
         changes, training = {"scaling": recipe.scaling} | changes, recipe.changes | training
     if options.split:
         changes["split"] = options.split
-    if options.network == "convolutional":
-        if options.from_sweep or options.recipe != "profile":
-            raise DBNError("--network convolutional has settings of its own; leave --from-sweep and --recipe out")
-        options.profile = profile.convolutional(changes, training)
-    else:
-        settings = RECIPES["paper"].settings(asdict(profile.training) | training)
-        options.profile = replace(profile, **changes, training=settings)
+    if options.network == "convolutional" and (options.from_sweep or options.recipe != "profile"):
+        raise DBNError("--network convolutional has settings of its own; leave --from-sweep and --recipe out")
+    options.profile = PROFILES[options.profile_name].changed(changes, training, options.network)
     _check(options)
     if options.out is None:
         options.out = results_folder(options.dataset, options.root, options.profile_name)

@@ -8,7 +8,7 @@ alone, its network is that of the row it is compared with, and there is no diffe
 """
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
@@ -45,8 +45,7 @@ class Variant:
     profile, training : dict
         The fields of :class:`experiments.profiles.Profile`, and of its training, that differ from the first row's.
     network : {"frames", "convolutional"}
-        Which network; `training` changes that of a convolutional one from
-        :meth:`experiments.profiles.Profile.convolutional`'s.
+        Which network, see :meth:`experiments.profiles.Profile.changed`.
     networks : list of str
         Folders of networks that were trained elsewhere, one a seed; without any the networks are trained here.
     against : str
@@ -74,11 +73,7 @@ class Variant:
 
     def of(self, options):
         """The options with these changes."""
-        if self.network == "convolutional":
-            profile = options.profile.convolutional(self.profile, self.training)
-        else:
-            training = replace(options.profile.training, **self.training)
-            profile = replace(options.profile, **self.profile, training=training)
+        profile = options.profile.changed(self.profile, self.training, self.network)
         return replace_options(options, profile=profile, networks=self.networks)
 
 
