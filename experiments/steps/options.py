@@ -27,8 +27,10 @@ _BOUNDS = {"repeats": (1, 1000), "seed": (0, 2**32 - 1001)}  # of what is no fie
 
 # fields of a profile that are not options of their own
 _NO_OPTIONS = ("training", "split", "corpus_seed")
-_TRAINING_OPTIONS = {field.name for settings in (TrainingSettings, ConvolutionalSettings) for field in fields(settings)
-                     } - {"seed"}
+# in the order of the fields, as a message names the first one that does not fit
+_TRAINING_OPTIONS = tuple(dict.fromkeys(
+    field.name for settings in (TrainingSettings, ConvolutionalSettings) for field in fields(settings)
+    if field.name != "seed"))
 
 
 def path_of(text):
