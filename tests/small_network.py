@@ -3,6 +3,7 @@ import threading
 
 import numpy as np
 
+import dbn.graph.compile
 import dbn.training.epochs
 from dbn.audio.frames import FrameSet
 from dbn.dbn import DBN
@@ -61,6 +62,12 @@ def without(record, key):
 def forget_compiled(monkeypatch):
     """An empty cache of compiled epochs for the length of a test."""
     monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+
+
+def leave_uncompiled(monkeypatch):
+    """Graphs that no compiler sees, which takes longer than to run them a few times; for the length of a test."""
+    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
+    forget_compiled(monkeypatch)
 
 
 def replace_compiled(monkeypatch):

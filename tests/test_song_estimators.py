@@ -1,6 +1,5 @@
 """The convolutional DBN by scikit-learn's interface."""
 import pickle
-import threading
 
 import numpy as np
 import pytest
@@ -8,18 +7,15 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-import dbn.graph.compile
-import dbn.training.epochs
 from dbn.errors import DBNError
 from dbn.song_estimators import ConvolutionalDBNFeatures
 from ramps import N_BINS, ramps
+from small_network import leave_uncompiled
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    """Graphs that no compiler sees, which takes longer than to run them a few times."""
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
 
 
 def features(**changes):

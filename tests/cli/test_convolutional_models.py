@@ -1,14 +1,11 @@
 """``dbn train --network convolutional``, and what the commands do with such a model: streamed as the whole file."""
 import json
-import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import soundfile
 
-import dbn.graph.compile
-import dbn.training.epochs
 import small_tagger
 from command_line import SETTINGS, refusal, usage_error
 from dbn.audio import dft_magnitudes, load_audio
@@ -18,6 +15,7 @@ from dbn.features.aggregate import aggregate
 from dbn.trained.convolutional import ConvolutionalModel
 from dbn.trained.model import load_model, save_model
 from dbn.trained.tagger import load_tagger, save_tagger
+from small_network import leave_uncompiled
 
 TINY = ["--network", "convolutional", "--hidden-layers-sizes", "6,4", "--widths", "3,2", "--pools", "2,2",
         "--scaling", "log-whitened-pca-8", "--pretrain-epochs", "1", "--finetune-epochs", "3", "--piece-blocks", "3",
@@ -26,9 +24,7 @@ TINY = ["--network", "convolutional", "--hidden-layers-sizes", "6,4", "--widths"
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Graphs that no compiler sees, which takes longer than to run them a few times."""
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
 
 
 @pytest.fixture

@@ -1,13 +1,11 @@
 """Pre-training of a convolutional DBN on songs: pieces, resuming, divergence; and the model file that comes of it."""
 import os
-import threading
 
 import numpy as np
 import pytensor
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-import dbn.graph.compile
 import dbn.training.epochs
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
@@ -21,6 +19,7 @@ from dbn.training.epochs import CompiledPieces
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState
 from ramps import N_BINS, ramps
+from small_network import forget_compiled, leave_uncompiled
 
 SETTINGS = {"hidden_layers_sizes": (16, 6), "widths": (3, 3), "pools": (2, 2), "visible": "bernoulli",
             "pretrain_lr": 0.5, "pretrain_epochs": 3, "piece_blocks": 4, "batch_size": 10, "momentum": 0.9,
@@ -38,9 +37,7 @@ def song_set(songs):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Graphs that no compiler sees, which takes longer than to run them a few times."""
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +117,10 @@ def test_compiled_epochs_give_the_same_numbers(songs, monkeypatch):
         plain = settings(pretrain_epochs=1, momentum=0.0, sparsity_cost=0.0)
         return train_convolutional(song_set(songs), None, 0, plain, progress=False)
 
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    forget_compiled(monkeypatch)
     compiled = trained()
     assert len(dbn.training.epochs._made.__dict__) == 1
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    dbn.training.epochs._made.__dict__.clear()
+    leave_uncompiled(monkeypatch)
     for ours, expected in zip(compiled.dbn.get_values(), trained().dbn.get_values()):
         np.testing.assert_allclose(ours, expected, atol=2e-3)  # a draw in a thousand may fall on the other side
 

@@ -1,12 +1,9 @@
 """A convolutional DBN on labels: gradients by differences, early stopping, resuming; its features by frame."""
-import threading
 
 import numpy as np
 import pytensor
 import pytest
 
-import dbn.graph.compile
-import dbn.training.epochs
 from dbn.audio.frames import FrameSet
 from dbn.audio.scaling import Scaling
 from dbn.cdbn import ConvolutionalDBN
@@ -17,6 +14,7 @@ from dbn.training.convolutional import train_convolutional
 from dbn.training.settings import ConvolutionalSettings
 from dbn.training.state import RunState
 from ramps import ramps
+from small_network import leave_uncompiled
 
 SETTINGS = {"hidden_layers_sizes": (12, 6), "widths": (3, 2), "pools": (2, 2), "visible": "bernoulli",
             "pretrain_lr": 0.3, "pretrain_epochs": 1, "piece_blocks": 4, "finetune_blocks": 2, "finetune_lr": 0.5,
@@ -29,9 +27,7 @@ def settings(**changes):
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Graphs that no compiler sees, which takes longer than to run them a few times."""
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
 
 
 def song_set(n_songs, seed):

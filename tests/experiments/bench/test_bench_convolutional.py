@@ -1,16 +1,15 @@
 """The convolutional DBN's benchmarks: PyTorch computes the same, and rows say what is missing."""
-import threading
 
 import numpy as np
 import pytest
 
 import dbn.graph.compile
-import dbn.training.epochs
 from dbn.audio.scaling import Scaling
 from dbn.trained.convolutional import ConvolutionalModel
 from experiments.bench import convolutional as bench
 from experiments.bench import peers
 from experiments.bench.common import QUICK
+from small_network import leave_uncompiled
 
 
 @pytest.fixture
@@ -57,8 +56,7 @@ def test_pytorch_takes_the_same_step_on_average(problem):
 
 
 def test_rows_of_both_kinds(monkeypatch):
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
     rows = bench.convolutional_rows(QUICK, bases=(5,))
     assert [row["against"] for row in rows] == 2 * [bench.PRODUCTS, bench.TORCH]
     assert rows[0]["work"].startswith("CD-1, 5 bases") and rows[2]["work"].startswith("features")

@@ -1,12 +1,9 @@
 """Feature sets of a convolutional network: a table's rows are those of whole songs, whichever frames it asks for."""
-import threading
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import dbn.graph.compile
-import dbn.training.epochs
 from dbn.audio.frames import Song
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError
@@ -16,6 +13,7 @@ from experiments import figure2, questions, sweep, table1, table2, table3
 from experiments.steps.features import FeatureSets
 from experiments.steps.options import parse
 from experiments.steps.question import Variant
+from small_network import leave_uncompiled
 
 SMALL = ["--network", "convolutional", "--hidden-layers-sizes", "6,4", "--widths", "3,2", "--pools", "2,2",
          "--scaling", "log-whitened-pca-8", "--piece-blocks", "5", "--finetune-blocks", "2"]
@@ -49,8 +47,7 @@ def test_rows_are_those_of_whole_songs(features, rows):
 
 def test_tables_and_figure_2_take_a_convolutional_network(smoke_run, tmp_path, monkeypatch, capsys):
     """On the corpus and the frames of another run, with one network for all."""
-    monkeypatch.setattr(dbn.graph.compile, "mode", lambda: "FAST_COMPILE")
-    monkeypatch.setattr(dbn.training.epochs, "_made", threading.local())
+    leave_uncompiled(monkeypatch)
     out = tmp_path / "smoke"
     out.mkdir()
     for name in ("corpus", "frames"):
