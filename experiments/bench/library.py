@@ -37,6 +37,11 @@ class Library:
         """W and b of every layer, copies."""
         return [param.get_value() for param in self.dbn.params]
 
+    @property
+    def rbm_params(self):
+        """W, hidden and visible biases of the first layer's RBM, copies."""
+        return [param.get_value() for param in self.dbn.rbm_layers[0].params]
+
     def finetuning(self):
         """``train(order, batch_size, lr)``, one epoch of fine-tuning; the mean cost."""
         return partial(in_calls, self.dbn.finetuning_epoch(self.x, self.y))

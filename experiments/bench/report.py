@@ -1,12 +1,13 @@
 """From measurements to ``bench.json``, ``bench.md`` and ``bench.png``."""
 import json
 import os
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 
 from dbn.system.files import atomic_path
 from dbn.system.versions import versions
-from experiments.bench import curves, peers
+from experiments.bench import curves, jax_peers, peers
 from experiments.steps.options import command
 from experiments.steps.reporting import machine, markdown_table, value_text
 
@@ -37,10 +38,11 @@ def _memory():
 
 def _peers():
     """Versions of what the library is measured against and does not need itself."""
-    try:
-        return {"torch": version("torch")}
-    except PackageNotFoundError:
-        return {"torch": peers.NO_TORCH}
+    found = {"torch": peers.NO_TORCH, "jax": jax_peers.NO_JAX}
+    for name in found:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def as_markdown(result):

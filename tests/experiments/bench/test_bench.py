@@ -14,7 +14,7 @@ from dbn.training.settings import TrainingSettings
 from experiments.bench import __main__ as bench
 from experiments.bench import extraction, later
 from experiments.bench import library as bench_library
-from experiments.bench import peers, profile, report, runs, startup, svm, training
+from experiments.bench import jax_peers, peers, profile, report, runs, startup, svm, training
 from experiments.bench.common import QUICK, alternate, row, skipped, times_faster
 from experiments.bench.later import OF_FINETUNING, OF_PRETRAINING
 
@@ -32,15 +32,23 @@ def problem():
     return library, library.finetuning(), rng.permutation(N)
 
 
+def jax_network(*arguments):
+    if not jax_peers.has_jax():
+        pytest.skip("JAX is not installed")
+    return jax_peers.JaxNetwork(*arguments)
+
+
 def peer_of(name, params, library):
     if name == "torch":
         pytest.importorskip("torch")
         return peers.TorchNetwork(params, library.x.get_value(), library.y.get_value())
+    if name == "jax":
+        return jax_network(params, library.x.get_value(), library.y.get_value())
     return peers.NumpyNetwork(params, library.x.get_value(), library.y.get_value())
 
 
 @pytest.mark.parametrize("batch_size", [20, 100])
-@pytest.mark.parametrize("name", ["numpy", "torch"])
+@pytest.mark.parametrize("name", ["numpy", "torch", "jax"])
 def test_a_peer_trains_as_the_library_does(problem, name, batch_size):
     library, train, order = problem
     before = library.params
@@ -59,6 +67,41 @@ def test_a_peer_leaves_the_parameters_that_it_is_given(problem):
     for name in ("numpy", "torch") if peers.torch else ("numpy",):
         peer_of(name, params, library).train(order, 20, 0.1)
     assert all((param == old).all() for param, old in zip(params, kept))
+
+
+@pytest.mark.parametrize("batch_size", [20, 100])
+def test_jax_takes_the_steps_of_cd1(batch_size):
+    """On frames of zeros and ones by units that are as good as certain of them: no two draws differ."""
+    rng, certainty = np.random.default_rng(4), 31
+    x, y = (rng.random((N, 513)) < 0.5).astype(np.float32), np.zeros(N, dtype=np.int32)
+    library = bench_library.Library(x, y)
+    for param in library.dbn.rbm_layers[0].params:
+        shape = param.get_value().shape
+        # of a whole number of them and a half
+        values = rng.choice([-1, 1], shape) if len(shape) == 2 else np.full(shape, 0.5)
+        param.set_value((certainty * values).astype(np.float32))
+    before, order = library.rbm_params, rng.permutation(N)
+    peer = jax_network(before, x)
+    cost = library.pretraining()(order, batch_size, 0.002)
+    assert peer.train(order, batch_size, 0.002) == pytest.approx(cost, rel=1e-5)
+    for old, ours, theirs in zip(before, library.rbm_params, peer.params, strict=True):
+        assert np.abs(ours - old).max() > 2e-3  # or the next line would say nothing
+        np.testing.assert_allclose(theirs, ours, rtol=0, atol=4e-5)  # a dozen times what float32 rounds of 31 by, twice
+
+
+def test_jax_draws_both_ends_of_cd1_anew_in_each_epoch():
+    """A hidden unit of an even chance, which all visible ones follow."""
+    n, n_visible = 400, 10
+    params = [np.full((n_visible, 1), 100), np.zeros(1), np.full(n_visible, -50)]
+    peer = jax_network([param.astype(np.float32) for param in params], np.zeros((n, n_visible), dtype=np.float32))
+    numbers, before = [], peer.params[2]
+    for _ in range(2):
+        peer.train(np.arange(n), n, 0.1)
+        after = peer.params[2]
+        counts, before = (before - after) * n / 0.1, after
+        np.testing.assert_allclose(counts, np.round(counts[0]), atol=0.1)
+        numbers.append(round(counts[0]))
+    assert all(0.4 * n < number < 0.6 * n for number in numbers) and len(set(numbers)) == 2
 
 
 def recorded_products(monkeypatch, module, work):
@@ -131,13 +174,17 @@ def test_a_target_is_met_from_its_own_side(at_most, met):
     assert row("work", "", [1.5], "x")["met"] is None
 
 
-def test_without_pytorch_its_rows_say_so(monkeypatch):
+def test_without_pytorch_and_jax_their_rows_say_so(monkeypatch):
     monkeypatch.setattr(peers, "torch", None)
+    monkeypatch.setattr(jax_peers, "has_jax", lambda: False)
     rows = training.finetuning_rows(QUICK, batch_sizes=(20, 100))
     missing = [line for line in rows if "skipped" in line]
-    assert [line["against"] for line in missing] == [training.TORCH] * 2
+    assert [line["against"] for line in missing] == [training.TORCH, training.JAX] * 2
+    missing += [line for line in training.pretraining_rows(QUICK, batch_sizes=(20,)) if "skipped" in line]
+    assert missing[-1]["skipped"] == jax_peers.NO_JAX and len(missing) == 5
     text = report.as_markdown(report.result_of({"rows": rows, "profiles": [], "curves": {}}, [], True))
-    assert text.count("PyTorch: not installed, skipped (pip install .[bench])") >= 2
+    for name in ("PyTorch", "JAX"):
+        assert text.count(f"{name}: not installed, skipped (pip install .[bench])") >= 2
 
 
 def test_the_svm_row_counts_labels_that_differ(monkeypatch):
