@@ -1,5 +1,4 @@
 """A convolutional DBN on labels: gradients by differences, early stopping, resuming; its features by frame."""
-
 import numpy as np
 import pytensor
 import pytest

@@ -1,5 +1,4 @@
 """The convolutional DBN's benchmarks: PyTorch computes the same, and rows say what is missing."""
-
 import numpy as np
 import pytest
 
