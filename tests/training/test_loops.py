@@ -332,6 +332,15 @@ def test_the_best_parameters_are_returned_not_the_last(quick, monkeypatch):
     assert_same_bits(values_of(long), values_of(run({"finetune_epochs": 2})))
 
 
+def test_early_stopping_looks_at_the_validation_set():
+    """Whose labels are all wrong here: what is learnt from the training set makes its error rise."""
+    x, y = examples(60, seed=2)
+    wrong = FrameSet.from_arrays(x, (y + 1) % N_OUTS, segment_length=20)
+    errors = [record["valid_error"] for record in run(sets=(training_sets()[0], wrong)).history
+              if record["stage"] == "finetune"]
+    assert errors[-1] > 0.9
+
+
 def test_best_error_is_that_of_the_returned_network(result):
     _, valid_set = training_sets()
     errors = [r["valid_error"] for r in result.history if r["stage"] == "finetune"]
