@@ -195,6 +195,7 @@ if __name__ == "__main__":
     import scipy.fft  # noqa: F401  before the memory is gone
     import scipy.signal
     scipy.signal.resample_poly(np.ones(9), 2, 3)
+    attacked(given(values)(lambda value: None))()  # Hypothesis makes its tables of letters when first it needs one
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + ROOM, used + ROOM))
     with tempfile.TemporaryDirectory() as name:

@@ -302,7 +302,7 @@ def test_the_quick_run_measures_every_section(tmp_path, capsys):
     for word in ("CD-1", "features", "frame store", "SVM", "chosen model", "memory", "an epoch"):
         assert any(word in work for work in works), word
         assert word in text
-    for line in result["rows"]:
+    for line in [line for line in result["rows"] if "skipped" not in line]:
         assert 0 < line["low"] <= line["median"] <= line["high"] and line["values"]
     assert set(result["curves"]) == {"clips", "units", "batch_sizes"}
     assert [run["clips"] for run in result["curves"]["clips"]] == list(QUICK.corpus_clips)
