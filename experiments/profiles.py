@@ -142,11 +142,12 @@ class Profile:
 
     # --- the search for such a network (§4.1: "about 200 different combinations", the best validation error wins) ---
     sweep_points: int = 200
-    sweep_epochs: int | None = None        # the most epochs of fine-tuning; None is the training's
-    sweep_frames: int | None = None        # training frames, drawn once for all points; None is all
+    # the budget: seconds of one process for a point on the average, over all rungs, by the search's own estimate
+    sweep_seconds: float = 100.0
+    sweep_halving: int = 3                 # a rung has 3 times the frames of the one before; 0: all points, all frames
+    sweep_epochs: int | None = None        # the most epochs of fine-tuning in a rung; None is the training's
+    sweep_frames: int | None = None        # training frames of the last rung, drawn once for all; None is all
     sweep_valid_frames: int | None = None  # validation frames, likewise
-    sweep_halving: int = 0                 # 3: after 1/9 and 1/3 of the epochs the best third goes on; 0: all do
-    # the training's patience holds for the points as well: a search of no more epochs stops none before its rung
 
     def changed(self, changes, training, network="frames"):
         """This profile, whose network is the paper's, with changes.
@@ -192,7 +193,7 @@ BOUNDS = {
     "mim_coefficients": (1, 10_000), "tag_C": _FACTOR, "tag_gamma": _FACTOR,
     "figure2_frames": (1, 10**6), "figure2_perplexity": (1e-6, 1e6), "figure2_neighbours": (1, 10**6),
     "sweep_points": (1, 100_000), "sweep_epochs": (1, 10**6), "sweep_frames": (1, 10**9),
-    "sweep_valid_frames": (1, 10**9), "sweep_halving": (0, 1000),
+    "sweep_valid_frames": (1, 10**9), "sweep_halving": (0, 1000), "sweep_seconds": (1e-3, 1e9),
     "train_songs": _SHARE, "train_share": _SHARE, "question_rows": (2, 1000),
 }
 
@@ -201,13 +202,13 @@ PROFILES = {
     "smoke": Profile(
         clips_per_genre=6, clip_seconds=6.0, svm_frames=500, frame_gamma=(0.3, 1.0), window_C=(1.0, 10.0),
         figure2_frames=200, n_tagged_clips=120, tag_C=(1.0,), tag_gamma=(1.0,), question_rows=3,
-        sweep_points=5, sweep_frames=1000, sweep_valid_frames=500, sweep_halving=3,
+        sweep_points=5, sweep_frames=3000, sweep_valid_frames=500, sweep_seconds=0.3,
         training=TrainingSettings(pretrain_epochs=1, finetune_epochs=5, shard_frames=100_000)),
 
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
     "demo": Profile(
         clips_per_genre=40, clip_seconds=20.0, svm_frames=4_000, svm_windows=4_000, n_tagged_clips=600,
-        sweep_epochs=27, sweep_frames=15_000, sweep_valid_frames=7_500, sweep_halving=3, question_rows=7,
+        sweep_frames=15_000, sweep_valid_frames=7_500, sweep_seconds=5.0, question_rows=7,
         training=TrainingSettings(finetune_epochs=40)),
 
     # The chosen model of Table 1 on 1,000 clips of 30 s: 646,000 training frames.

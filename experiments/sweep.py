@@ -4,7 +4,6 @@ import json
 import math
 import secrets
 from dataclasses import replace
-from functools import partial
 
 from dbn.errors import DamagedError, DBNError
 from dbn.system.files import atomic_path, disk_errors, sole_writer
@@ -12,9 +11,10 @@ from dbn.system.interrupts import ended_by_interrupt
 from dbn.system.stored import COUNT, read_json
 from experiments.profiles import SPACE
 from experiments.search import report as sweep_report
-from experiments.search.halving import Search
+from experiments.search.halving import Search, at_rung
 from experiments.search.inputs import chosen_frames, make_inputs, remove_inputs
 from experiments.search.pool import results, workers
+from experiments.search.rungs import rungs
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
@@ -25,7 +25,8 @@ TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
                                "tcp://host:8786, instead of --jobs processes; all machines share --out's file system"}}
 
-FORMAT = 1
+FORMAT = 2
+AVERAGED = 200  # points by which the budget is laid out: as many for a search of any size, so that it can grow
 
 
 def main(argv=None):
@@ -58,7 +59,7 @@ def search(options, space=SPACE):
     Returns
     -------
     pathlib.Path
-        The folder with ``plan.json`` and ``points/``.
+        The folder with ``plan.json`` and the rungs' records.
 
     Raises
     ------
@@ -69,39 +70,53 @@ def search(options, space=SPACE):
     run = Run(Corpora(options), options.seed)
     split, store = run.split, run.corpora.store
     warn(run.corpora, [run])
-    chosen = chosen_frames(run, {"train": profile.sweep_frames, "valid": profile.sweep_valid_frames})
-    n_frames = {part: len(rows) for part, rows in chosen.items()}
+    limits = {"train": profile.sweep_frames, "valid": profile.sweep_valid_frames}
+    n_frames = {part: min(limit or math.inf, run.songs(part).n_frames) for part, limit in limits.items()}
     base = replace(run.settings, finetune_epochs=profile.sweep_epochs or profile.training.finetune_epochs)
-    points = [draw_point(space, number, base, profile.scaling) for number in range(profile.sweep_points)]
-    paper = Point("paper", None, base, profile.scaling)
+    drawn = [draw_point(space, number, base, profile.scaling) for number in range(max(AVERAGED, profile.sweep_points))]
+    points, paper = drawn[:profile.sweep_points], Point("paper", None, base, profile.scaling)
+    ladder = rungs(n_frames, base.finetune_epochs, profile.sweep_halving, profile.sweep_seconds, drawn[:AVERAGED])
 
     folder = options.out.resolve() / "sweep"
     inputs = folder / "inputs"
     with disk_errors(folder):
-        (folder / "points").mkdir(parents=True, exist_ok=True)
-    data = songs_of_plan(store, split) | {"number of frames": n_frames}
+        for rung in ladder:
+            (folder / rung.name).mkdir(parents=True, exist_ok=True)
+    data = songs_of_plan(store, split)
     data_key, start = hashlib.sha256(json.dumps(data).encode()).hexdigest(), secrets.token_hex(8)
     plan = {"format": FORMAT, "n_points": len(points), "halving": profile.sweep_halving,
+            "rungs": {rung.name: rung.n_frames | {"epochs": rung.epochs} for rung in ladder},
             "space": {name: distribution.as_json() for name, distribution in space.items()},
             "settings": paper.as_json(), **data}
 
-    def train(tasks):
-        return results(train_point, {name: (folder, inputs, point, epochs, len(store.classes), data_key, start)
-                                     for name, (point, epochs) in tasks.items()})
+    def train(rung, missing):
+        kinds = sorted({point.scaling for point in missing})
+        make_inputs(inputs / rung.name, run, kinds, chosen_frames(run, rung.n_frames))
+        yield from results(train_point, {
+            point.name: (folder / rung.name, inputs / rung.name, point, len(store.classes),
+                         f"{data_key} {json.dumps(rung.n_frames)}", start)
+            for point in (at_rung(point, rung) for point in missing)})
+        remove_inputs(inputs / rung.name)
 
     with sole_writer(folder), workers(options.jobs, options.scheduler) as n_workers:
         agree_on_plan(folder / "plan.json", plan)
-        the_search = Search(folder, points, paper, profile.sweep_halving, train, partial(cost, n_frames))
+        the_search = Search(folder, points, paper, ladder, profile.sweep_seconds * len(points) / len(ladder), train)
         seconds = the_search.expected_seconds()
         if seconds:
+            print(_text(ladder))
             print(f"about {math.ceil(seconds / n_workers / 60)} min with {n_workers} process(es), by an estimate, and "
                   "some for the compiler at its first time; stopped, the same command goes on", flush=True)
-            make_inputs(inputs, run, sorted({point.scaling for point in [*points, paper]}), chosen)
             if n_workers > 1:
                 compile_first([*points, paper])
         the_search.run()
         remove_inputs(inputs)
     return folder
+
+
+def _text(ladder):
+    """What the rungs are, a line for each."""
+    return "\n".join(f"{rung.name}: {rung.n_frames['train']:,} training frames, {rung.n_frames['valid']:,} validation "
+                     f"frames, at most {rung.epochs} epochs" for rung in ladder)
 
 
 def agree_on_plan(path, plan):
@@ -147,29 +162,6 @@ def _changes(name, old, new):
         return [text for key in {**old, **new} for text in _changes(f"{name}.{key}", old.get(key), new.get(key))]
     shown = f"was {json.dumps(old)}, now {json.dumps(new)}"
     return [f"{name} ({shown})" if len(shown) < 100 else name]
-
-
-def cost(n_frames, point, first, last):
-    """About how many seconds a process trains a point from one epoch of fine-tuning to another.
-
-    By what was measured on the machine that RESULTS.md names: every weight costs, more so in small minibatches, and
-    every frame costs something that does not depend on the weights.
-
-    Parameters
-    ----------
-    n_frames : dict of str to int
-        Of "train" and "valid".
-    point : experiments.search.space.Point
-    first, last : int
-        With `first` 0, pre-training is counted.
-    """
-    settings = point.settings
-    sizes = settings.hidden_layers_sizes
-    n_weights = 513 * sizes[0] + sum(below * above for below, above in zip(sizes, sizes[1:]))
-    per_frame = 1.2e-6 + n_weights * (4.5e-11 + 6e-10 / settings.batch_size)
-    pretraining = settings.pretrain_epochs * n_frames["train"] * (2 * per_frame + 1e-6 * len(sizes))
-    epoch = (n_frames["train"] + n_frames["valid"] / 4) * per_frame
-    return (pretraining if first == 0 else 0) + (last - first) * epoch
 
 
 if __name__ == "__main__":

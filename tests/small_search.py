@@ -3,10 +3,12 @@ import json
 import os
 import signal
 from pathlib import Path
+from unittest.mock import patch
 
 from dbn.training.state import RunState
 from experiments import sweep
 from experiments.profiles import Choice, LogUniform
+from experiments.search import rungs
 from experiments.search.worker import train_point
 from experiments.steps.options import parse, run_script
 
@@ -23,31 +25,45 @@ def folder_like(smoke_run, out):
 
 
 def options(out, *arguments, points=4):
-    """Of a search of `points` points with three rungs of 1, 3 and 9 epochs, in one process."""
+    """Of a search of `points` points with three rungs of 34, 100 and 300 frames, in one process.
+
+    By their cost two points of four reach the second rung and one reaches the last.
+    """
     return parse("", ["--profile", "smoke", "--out", str(out), "--jobs", "1", "--sweep-points", str(points),
                       "--sweep-epochs", "9", "--sweep-frames", "300", "--sweep-valid-frames", "200",
-                      "--hidden-layers-sizes", "6", "--finetune-lr", "0.3", *arguments], sweep.OWN_OPTIONS)
+                      "--sweep-seconds", "0.003", "--hidden-layers-sizes", "6", "--finetune-lr", "0.3", *arguments],
+                 sweep.OWN_OPTIONS)
+
+
+def search(options):
+    """The folder of a search whose rungs may be this small."""
+    with patch.dict(rungs.LEAST_FRAMES, train=30, valid=50):
+        return sweep.search(options, SPACE)
 
 
 def records(folder):
-    """The records in a search's folder, by file name, without what no two runs share: times."""
+    """The records in a search's folder, by rung and file name, without what no two runs share: times."""
     found = {}
-    for path in sorted((Path(folder) / "points").glob("[!.]*.json")):
+    for name, path in _paths(folder).items():
         record = json.loads(path.read_text())
         for entry in [record, *record["history"]]:
             del entry["seconds"]
-        found[path.name] = record
+        found[name] = record
     return found
 
 
 def inodes(folder):
-    """By file name, which file each record is: another one after the record was written again."""
-    return {path.name: path.stat().st_ino for path in (Path(folder) / "points").glob("[!.]*.json")}
+    """By rung and file name, which file each record is: another one after the record was written again."""
+    return {name: path.stat().st_ino for name, path in _paths(folder).items()}
+
+
+def _paths(folder):
+    return {f"{path.parent.name}/{path.name}": path for path in sorted(Path(folder).glob("rung-*/[!.]*.json"))}
 
 
 def train_point_or_die(folder, inputs, point, *others):
     """What a worker does, but the first one that comes to point 2 is killed after its first epoch."""
-    died = folder / "died"
+    died = folder.parent / "died"
     if point.number == 2 and not died.exists():
         died.touch()
         finish_epoch = RunState.finish_epoch
@@ -62,7 +78,7 @@ def train_point_or_die(folder, inputs, point, *others):
 
 def main(argv):
     """The search as a script: the results folder, then options."""
-    sweep.search(options(*argv), SPACE)
+    search(options(*argv))
 
 
 if __name__ == "__main__":

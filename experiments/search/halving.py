@@ -5,36 +5,19 @@ from them, trains what is missing, and so takes the same decisions as a search t
 order and by however many processes the points were trained.
 """
 import math
+from dataclasses import replace
 
 from dbn.system.progress import progress_bar
-from experiments.search.records import halved, has_reached, read_record, score, write_record
-
-
-def rungs(epochs, divisor, n_rungs=3):
-    """The epochs of fine-tuning after which points are compared; the last is `epochs`.
-
-    Parameters
-    ----------
-    epochs : int
-        The most that a point may take.
-    divisor : int
-        The best 1/divisor of the points of a rung go on to the next, which has `divisor` times its epochs; 0 or 1 is no
-        halving.
-    n_rungs : int
-        The most rungs.
-
-    Returns
-    -------
-    list of int
-        Ascending, for example [3, 9, 27].
-    """
-    if divisor < 2:
-        return [epochs]
-    return sorted({-(-epochs // divisor ** i) for i in range(n_rungs)})
+from experiments.search.records import is_over, read_record
+from experiments.search.rungs import cost
 
 
 class Search:
     """The points of a search, and what is known of them.
+
+    Each rung trains its points from the beginning, on its own frames. The best of a rung go on to the next, as many as
+    the budget of a rung has room for: wide networks cost fifty times as much as narrow ones, so that a number of
+    points would say nothing about the time that they take.
 
     Parameters
     ----------
@@ -42,26 +25,24 @@ class Search:
         Of the records; all workers can write there.
     points : list of experiments.search.space.Point
     extra : experiments.search.space.Point
-        Trained to its end beside them, without part in the halving: the paper's own setting.
-    divisor : int
-        See :func:`rungs`.
+        Trained in every rung beside them, without part in the halving: the paper's own setting.
+    rungs : list of experiments.search.rungs.Rung
+    budget : float
+        Seconds of one process that each rung after the first may take, by :func:`experiments.search.rungs.cost`. One
+        point goes on in any case.
     train : callable
-        ``train(tasks)`` trains ``{name: (point, epochs)}`` and yields ``name, record`` as they are done.
-    cost : callable
-        ``cost(point, first, last)``: about how many seconds a process needs for these epochs of fine-tuning and, where
-        `first` is 0, pre-training.
+        ``train(rung, points)`` trains them and yields ``name, record`` as they are done.
 
     Attributes
     ----------
-    records : dict of str to dict
-        By the point's name, as far as they are known.
+    records : list of dict of str to dict
+        For each rung by the point's name, as far as they are known.
     """
 
-    def __init__(self, folder, points, extra, divisor, train, cost):
-        self.folder, self.points, self.extra, self.train, self.cost = folder, points, extra, train, cost
-        self.divisor = divisor
-        self.rungs = rungs(extra.settings.finetune_epochs, divisor)
-        self.records = {point.name: read_record(folder, point) for point in [*points, extra]}
+    def __init__(self, folder, points, extra, rungs, budget, train):
+        self.points, self.extra, self.rungs, self.budget, self.train = points, extra, rungs, budget, train
+        self.records = [{point.name: read_record(folder / rung.name, at_rung(point, rung))
+                         for point in [*points, extra]} for rung in rungs]
 
     def run(self):
         """Train what is missing, rung by rung.
@@ -73,81 +54,73 @@ class Search:
         """
         alive = self.points
         with _bar() as bar:
-            for i, epochs in enumerate(self.rungs):
-                self._train(self._tasks(i, alive), bar, later=self._expected_after(i, alive))
-                stay = self._best(alive, epochs)
-                if epochs != self.rungs[-1]:
-                    for point in alive:
-                        if point not in stay:
-                            self._stop(point, epochs)
-                alive = stay
+            for i in range(len(self.rungs)):
+                missing = self._missing(i, alive)
+                if missing:
+                    self._train(i, missing, bar)
+                alive = self._go_on(i, alive)
 
     def expected_seconds(self):
         """About how long one process needs for what is missing; the points of later rungs are not known yet."""
         alive = self.points
-        for i, epochs in enumerate(self.rungs):
-            costs = self._costs(self._tasks(i, alive))
-            if costs:
-                return sum(costs.values()) + self._expected_after(i, alive)
-            alive = self._best(alive, epochs)
+        for i in range(len(self.rungs)):
+            missing = self._missing(i, alive)
+            if missing:
+                return sum(self._cost(i, point) for point in missing) + self._expected_after(i)
+            alive = self._go_on(i, alive)
         return 0
 
-    def _tasks(self, i, alive):
-        """What rung `i` trains, and to which epoch: a dict by name."""
-        tasks = {point.name: (point, self.rungs[i]) for point in alive}
-        return tasks if i else tasks | {self.extra.name: (self.extra, self.rungs[-1])}
+    def _missing(self, i, alive):
+        """The points that rung `i` has to train, the longest first."""
+        missing = [point for point in [*alive, self.extra] if not is_over(self.records[i][point.name])]
+        return sorted(missing, key=lambda point: self._cost(i, point), reverse=True)
 
-    def _best(self, alive, epochs):
-        """The points that go on to the next rung."""
-        scores = {point: score(self.records[point.name], epochs) for point in alive}
-        ranked = sorted(alive, key=lambda point: (scores[point], point.number))
-        return [point for point in ranked[:self._n_kept(len(alive))] if scores[point] < math.inf]
+    def _cost(self, i, point):
+        return cost(point, self.rungs[i].n_frames, self.rungs[i].epochs)
 
-    def _n_kept(self, n_points):
-        return -(-n_points // max(1, self.divisor))
+    def _go_on(self, i, alive):
+        """The points of rung `i` that the next one trains; none after the last."""
+        if i + 1 == len(self.rungs):
+            return []
+        chosen, left = [], self.budget
+        for point in sorted(alive, key=lambda point: (_error(self.records[i][point.name]), point.number)):
+            left -= self._cost(i + 1, point)
+            if _error(self.records[i][point.name]) == math.inf or (chosen and left < 0):
+                break
+            chosen.append(point)
+        return chosen
 
-    def _train(self, tasks, bar, later):
-        """Train what has not come so far."""
-        costs = self._costs(tasks)
-        bar.total = bar.n + sum(costs.values()) + later
-        n_done = len(tasks) - len(costs)
-        longest_first = sorted(costs, key=costs.get, reverse=True)
-        for name, record in self.train({name: tasks[name] for name in longest_first}):
-            self.records[name] = record
+    def _train(self, i, missing, bar):
+        bar.total = bar.n + sum(self._cost(i, point) for point in missing) + self._expected_after(i)
+        costs = {point.name: self._cost(i, point) for point in missing}
+        n_done = 0
+        for name, record in self.train(self.rungs[i], missing):
+            self.records[i][name] = record
             n_done += 1
-            bar.set_postfix_str(f"{n_done} of {len(tasks)} points to epoch {min(last for _, last in tasks.values())}, "
-                                f"best so far {self._best_text()}", refresh=False)
+            bar.set_postfix_str(f"rung {i + 1} of {len(self.rungs)}: {n_done} of {len(missing)} points, "
+                                f"best so far {self._best_text(i)}", refresh=False)
             bar.update(costs[name])
 
-    def _costs(self, tasks):
-        """Seconds for each of the tasks that is not done: a dict by name."""
-        costs = {}
-        for name, (point, epochs) in tasks.items():
-            record = self.records[name]
-            if not has_reached(record, epochs):
-                paused = record is not None and record["status"] == "paused"
-                costs[name] = self.cost(point, record["epochs"] if paused else 0, epochs)
-        return costs
+    def _expected_after(self, i):
+        """Seconds for the rungs after rung `i`: their budget, and the extra point."""
+        later = range(i + 1, len(self.rungs))
+        return sum(self.budget + self._cost(j, self.extra) for j in later)
 
-    def _expected_after(self, i, alive):
-        """Seconds for the rungs after rung `i`, as if the points that stay were like all that are alive."""
-        n_points, seconds = len(alive), 0.0
-        for first, last in zip(self.rungs[i:], self.rungs[i + 1:]):
-            n_points = self._n_kept(n_points)
-            seconds += n_points * sum(self.cost(point, first, last) for point in alive) / max(1, len(alive))
-        return seconds
-
-    def _best_text(self):
-        known = [record for name, record in self.records.items() if record and name != self.extra.name
+    def _best_text(self, i):
+        known = [record for name, record in self.records[i].items() if record and name != self.extra.name
                  and record["best_error"] is not None]
         best = min(known, key=lambda record: (record["best_error"], record["point"]), default=None)
         return "none" if best is None else f"{best['best_error']:.4f} (point {best['point']})"
 
-    def _stop(self, point, epochs):
-        record = halved(self.records[point.name], epochs)
-        if record != self.records[point.name]:
-            write_record(self.folder, point, record)
-            self.records[point.name] = record
+
+def at_rung(point, rung):
+    """A point with the epochs of a rung."""
+    return replace(point, settings=replace(point.settings, finetune_epochs=rung.epochs))
+
+
+def _error(record):
+    """By what a rung ranks a point: its lowest validation error, infinite for one that diverged or failed."""
+    return math.inf if record["best_error"] is None else record["best_error"]
 
 
 def _bar():

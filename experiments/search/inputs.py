@@ -1,4 +1,4 @@
-"""The scaled frames that all points of a search share: one file for each kind of scaling, mapped into memory.
+"""The scaled frames that all points of a rung share: one file for each kind of scaling, mapped into memory.
 
 The processes of a search read the same file, so that the system holds its pages once for all of them.
 """
@@ -16,15 +16,15 @@ SUBSET = 4
 PARTS = ("train", "valid")
 
 
-def chosen_frames(run, limits):
-    """Which frames of each part a search uses: at most so many, drawn once, the same for all points.
+def chosen_frames(run, n_frames):
+    """Which frames of each part a rung uses: drawn once, the same for all points, among them those of smaller rungs.
 
     Parameters
     ----------
     run : experiments.steps.pipeline.Run
         Its split and seed.
-    limits : dict of str to int or None
-        The most frames of "train" and of "valid"; None is all.
+    n_frames : dict of str to int
+        How many of "train" and of "valid".
 
     Returns
     -------
@@ -32,12 +32,8 @@ def chosen_frames(run, limits):
         Frame numbers within each part, ascending.
     """
     rng = np.random.default_rng([run.seed, SUBSET])
-    chosen = {}
-    for part in PARTS:
-        n_frames = run.songs(part).n_frames
-        limit = min(limits[part] or n_frames, n_frames)
-        chosen[part] = np.sort(rng.choice(n_frames, size=limit, replace=False))
-    return chosen
+    order = {part: rng.permutation(run.songs(part).n_frames) for part in PARTS}
+    return {part: np.sort(order[part][:n_frames[part]]) for part in PARTS}
 
 
 def make_inputs(folder, run, kinds, chosen):

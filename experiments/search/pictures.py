@@ -7,8 +7,8 @@ from experiments.steps import pictures
 
 # of different lightness and hue, told apart by every kind of colour-blindness (Okabe and Ito's scheme); and marker,
 # edge alone or filled, name, of each status of a point
-STATUSES = {"finished": ("#0072B2", "o", True, "trained to its end"),
-            "halved": ("#8A8A8A", "o", False, "stopped by halving"),
+STATUSES = {"finished": ("#0072B2", "o", True, "reached the last rung"),
+            "halved": ("#8A8A8A", "o", False, "stopped before it"),
             "diverged": ("#D55E00", "x", True, "diverged"),
             "failed": ("#000000", "+", True, "failed")}
 

@@ -3,15 +3,15 @@
 Everything is made from the records that the search has left, one file a point; nothing is trained here and no test
 song is looked at.
 """
-import math
 from collections import Counter
 from functools import partial
+from itertools import count
 
 from dbn.errors import DamagedError, DBNError
 from dbn.system.files import disk_errors
 from dbn.system.stored import COUNT, read_json
 from experiments.search import pictures as sweep_pictures
-from experiments.search.records import RECORD, is_whole, score
+from experiments.search.records import RECORD, is_whole
 from experiments.search.space import name_of
 from experiments.steps.options import command
 from experiments.steps.pipeline import Corpora, Run
@@ -20,8 +20,8 @@ from experiments.steps.reporting import corpus_name, markdown_table, table_resul
 TITLE = "Search: hyper-parameters"
 N_BEST = 10  # points in the table, and in colour among the learning curves
 
-STATUSES = {"finished": "trained to their end", "halved": "stopped early by successive halving",
-            "diverged": "diverged", "failed": "failed"}
+STATUSES = {"finished": "reached the last rung", "halved": "stopped before it", "diverged": "diverged",
+            "failed": "failed"}
 
 LABELS = {"output": "outputs", "pretrain_lr": "pre-training rate", "pretrain_epochs": "pre-training epochs",
           "k": "Gibbs steps", "finetune_lr": "fine-tuning rate", "batch_size": "minibatch"}
@@ -35,7 +35,8 @@ def write(options, folder):
     options : argparse.Namespace
         See :func:`experiments.steps.options.parse`.
     folder : pathlib.Path
-        Of the search: ``plan.json`` and ``points/``. A search that is not finished is reported as far as it has come.
+        Of the search: ``plan.json`` and the rungs' records. A search that is not finished is reported as far as it
+        has come.
 
     Returns
     -------
@@ -48,9 +49,9 @@ def write(options, folder):
     DBNError
         No point is there, or a record is damaged.
     """
-    n_points, points, paper = read_records(folder, options)
+    plan, points, paper = read_records(folder, options)
     corpora = Corpora(options)
-    found = summary(n_points, points, paper)
+    found = summary(plan, points, paper)
     parts = [("points", record["versions"]) for record in [*points, *([paper] if paper else [])]]
     result = table_result("sweep", options, corpora, [Run(corpora, options.seed)], found.pop("rows"),
                           corpora.seconds(), parts) | found
@@ -64,24 +65,47 @@ def write(options, folder):
 
 
 def read_records(folder, options):
-    """The plan's number of points, the records that are there, and that of the paper's setting.
+    """The plan, the points that are there, and the paper's setting.
 
     Returns
     -------
-    n_points : int
-        That the search was told to draw.
+    plan : dict
+        ``n_points``, and ``rungs``: by name the numbers of ``train`` and ``valid`` frames, and ``epochs``.
     points : list of dict
-        One a point that is done, in the order of their numbers.
+        One a point that is done, in the order of their numbers: see :func:`merged`.
     paper : dict or None
-        The paper's own setting, None while it is not there.
+        The paper's own setting likewise, None while it is not there.
     """
-    records = {path.stem: _read(path, RECORD, partial(_belongs, path.stem))
-               for path in sorted((folder / "points").glob("[!.]*.json"))}
-    paper = records.pop("paper", None)
-    if not records:
+    plan = _read(folder / "plan.json", {"n_points": COUNT, "rungs": {str: {str: COUNT}}})
+    found = [{path.stem: _read(path, RECORD, partial(_belongs, path.stem))
+              for path in sorted((folder / name).glob("[!.]*.json"))} for name in plan["rungs"]]
+    points = {name: merged([rung[name] for rung in found if name in rung], len(found)) for name in found[0]}
+    paper = points.pop("paper", None)
+    if not points:
         raise DBNError(f"{folder}: the search has no point yet; begin it with\n  {command('sweep', options.argv)}")
-    n_points = _read(folder / "plan.json", {"n_points": COUNT})["n_points"]
-    return n_points, sorted(records.values(), key=lambda record: record["point"]), paper
+    return plan, sorted(points.values(), key=lambda record: record["point"]), paper
+
+
+def merged(records, n_rungs):
+    """What the records of a point in its rungs say together.
+
+    Parameters
+    ----------
+    records : list of dict
+        In the order of the rungs.
+    n_rungs : int
+        Of the search.
+
+    Returns
+    -------
+    dict
+        That of the last rung that the point reached, with status "halved" and stopped by "halving" where others went
+        on to the next, ``seconds`` of all rungs, and ``errors``: the validation error in each of its rungs.
+    """
+    last = records[-1]
+    is_halved = last["status"] == "finished" and len(records) < n_rungs
+    return last | ({"status": "halved", "stopped": "halving"} if is_halved else {}) | {
+        "seconds": sum(record["seconds"] for record in records), "errors": [record["best_error"] for record in records]}
 
 
 def _belongs(name, record):
@@ -101,64 +125,59 @@ def _read(path, *form):
 def ranked(points):
     """The points in the order in which equal budgets put them.
 
-    First those that were trained to their end, then those that a rung stopped, the later the better; among equals by
-    validation frame error, the lower number first where it is the same; last those without an error.
+    First those that reached the last rung, then those that an earlier one stopped, the later the better; among equals
+    by validation frame error, the lower number first where it is the same; last those without an error.
     """
-    return sorted(points, key=lambda record: (record["best_error"] is None, -_budget(record),
+    return sorted(points, key=lambda record: (record["best_error"] is None, -len(record["errors"]),
                                               record["best_error"] or 0.0, record["point"]))
 
 
-def _budget(record):
-    """Epochs that a point was allowed; infinite for one that was trained to its end."""
-    return record["epochs"] if record["status"] == "halved" else math.inf
-
-
-def through_rungs(points, paper):
-    """Where the paper's setting, which is trained to its end without part in the halving, would stand at each rung.
+def through_rungs(rungs, points, paper):
+    """What each rung compared, and where the paper's setting stands in it, which takes no part in the halving.
 
     Parameters
     ----------
+    rungs : dict of str to dict
+        Of the plan.
     points : list of dict
-        Records of the points that are done.
-    paper : dict
-        Record of the paper's own setting.
+        The points that are done, as :func:`merged` gives them.
+    paper : dict or None
+        The paper's own setting likewise.
 
     Returns
     -------
     list of dict
-        For each rung that stopped points: ``epochs``, the number of ``points`` that it compared and of those that
-        ``went_on``, the ``paper_rank`` after as many epochs (None without an error) and whether ``paper_goes_on``.
+        For each rung its sizes as in the plan, the number of ``points`` that it compared and of those that
+        ``went_on`` to the next (None for the last), and ``paper_rank`` (None without an error).
     """
-    stages, alive = [], points
-    for epochs in sorted({record["epochs"] for record in points if record["status"] == "halved"}):
-        scores = [score(record, epochs) for record in alive]
-        of_paper = score(paper, epochs)
-        rank = 1 + sum(other < of_paper for other in scores) if of_paper < math.inf else None
-        went_on = [record for record in alive if record["epochs"] > epochs or record["status"] == "finished"]
-        stages.append({"epochs": epochs, "points": len(alive), "went_on": len(went_on), "paper_rank": rank,
-                       "paper_goes_on": rank is not None and rank <= len(went_on)})
-        alive = went_on
+    stages = []
+    for i, sizes in enumerate(rungs.values()):
+        errors = [record["errors"][i] for record in points if len(record["errors"]) > i]
+        of_paper = paper["errors"][i] if paper and len(paper["errors"]) > i else None
+        rank = None if of_paper is None else 1 + sum(error is not None and error < of_paper for error in errors)
+        went_on = sum(len(record["errors"]) > i + 1 for record in points) if i + 1 < len(rungs) else None
+        stages.append(sizes | {"points": len(errors), "went_on": went_on, "paper_rank": rank})
     return stages
 
 
-def summary(n_points, points, paper):
+def summary(plan, points, paper):
     """The ranking and what follows from it.
 
     Parameters
     ----------
-    n_points : int
-        That the search was told to draw.
+    plan : dict
+        See :func:`read_records`.
     points : list of dict
-        Records of the points that are done.
+        The points that are done, as :func:`merged` gives them.
     paper : dict or None
-        Record of the paper's own setting.
+        The paper's own setting likewise.
 
     Returns
     -------
     dict
-        ``rows`` (the points, best first, with their ``rank``, None without an error), ``winner`` (the best that was
-        trained to its end, or None), ``paper_setting`` (with ``rank``, the place that it would have among the points
-        trained to their end, ``distance``, its error minus the winner's, and ``rungs``, see :func:`through_rungs`),
+        ``rows`` (the points, best first, with their ``rank``, None without an error), ``winner`` (the best of the
+        last rung, or None), ``paper_setting`` (with ``rank``, the place that it would have among the points of the
+        last rung, and ``distance``, its error minus the winner's), ``rungs`` (see :func:`through_rungs`),
         ``n_points``, ``counts`` (points of each status, and ``missing``),
         ``points_seconds`` (sum over all processes), ``points_an_hour`` (of one process), ``shown`` (the ten best and
         the paper's setting as a page shows them).
@@ -169,13 +188,13 @@ def summary(n_points, points, paper):
     winner = next((row for row in rows if row["status"] == "finished" and row["rank"]), None)
     paper_row = paper and _row(paper, _place(paper, at_end))
     if paper_row:
-        paper_row["rungs"] = through_rungs(points, paper)
         paper_row["distance"] = (paper_row["best_error"] - winner["best_error"]
                                  if winner and paper_row["rank"] else None)
     seconds = sum(record["seconds"] for record in points)
     statuses = Counter(record["status"] for record in points)
-    return {"rows": rows, "winner": winner, "paper_setting": paper_row, "n_points": n_points,
-            "counts": {**statuses, "missing": n_points - len(points)}, "points_seconds": seconds,
+    return {"rows": rows, "winner": winner, "paper_setting": paper_row, "n_points": plan["n_points"],
+            "rungs": through_rungs(plan["rungs"], points, paper),
+            "counts": {**statuses, "missing": plan["n_points"] - len(points)}, "points_seconds": seconds,
             "points_an_hour": 3600 * len(points) / seconds if seconds else None,
             "shown": _shown(rows, paper_row, len(at_end) + 1, searched(points))}
 
@@ -246,16 +265,17 @@ def as_markdown(result):
     training = _frames_text(settings["sweep_frames"], f"{songs['train']} songs")
     validation = _frames_text(settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
     return (f"## {TITLE}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
-            f"{result['n_points']} points drawn at random with seed {result['seed']}, trained on {training} and ranked "
-            f"by their share of wrong frames among {validation}, those first that were trained to their end. The "
-            f"{songs['test']} test songs were not looked at.\n\n"
+            f"{result['n_points']} points drawn at random with seed {result['seed']}, in the last rung trained on "
+            f"{training} and ranked by their share of wrong frames among {validation}; those that reached it come "
+            f"first. The {songs['test']} test songs were not looked at.\n\n"
             f"{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
 
 
-def _rung_text(rung):
-    place = f"is number {rung['paper_rank']} of {rung['points'] + 1}" if rung["paper_rank"] else "has no error"
-    fate = "it would go on as well" if rung["paper_goes_on"] else "it would have been stopped"
-    return f"After {rung['epochs']} epoch(s) it {place}, where {rung['went_on']} points went on: {fate}."
+def _rung_text(number, rung):
+    what = f"Rung {number}: {rung['points']} points, {rung['train']:,} frames, at most {rung['epochs']} epochs"
+    rank, went_on = rung["paper_rank"], rung["went_on"]
+    place = f"; the paper's setting is number {rank} of {rung['points'] + 1}" if rank else ""
+    return what + place + ("." if went_on is None else f"; {went_on} went on.")
 
 
 def _frames_text(n_frames, songs):
@@ -267,14 +287,15 @@ def _remarks(result):
     paper, winner = result["paper_setting"], result["winner"]
     remarks = []
     if winner is None:
-        remarks.append("No point was trained to its end with a validation error: there is no winner.")
+        remarks.append("No point reached the last rung and has a validation error: there is no winner.")
     elif paper and paper["distance"] is not None:
         side = "above" if paper["distance"] >= 0 else "below"
         n_ranked = 1 + sum(row["status"] == "finished" for row in result["rows"])
-        remarks.append(f"Among the points that were trained to their end, the paper's own setting would be number "
+        remarks.append(f"Among the points of the last rung the paper's own setting would be number "
                        f"{paper['rank']} of {n_ranked}: its validation frame error is {abs(paper['distance']):.4f} "
                        f"{side} that of the winner, point {winner['point']}.")
-        remarks += map(_rung_text, paper["rungs"])
+    if len(result["rungs"]) > 1:
+        remarks += map(_rung_text, count(1), result["rungs"])
     counts = result["counts"]
     ends = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts.get(status)]
     remarks.append(f"Of {result['n_points']} points: {', '.join(ends)}"

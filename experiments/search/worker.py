@@ -13,7 +13,7 @@ from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from experiments.search.inputs import open_inputs
 from experiments.search.pool import results
-from experiments.search.records import has_reached, new_record, read_record, work_folder, write_record
+from experiments.search.records import is_over, new_record, read_record, work_folder, write_record
 
 DEATHS = 2
 
@@ -52,18 +52,16 @@ def _compile(graph):
         compiled.release_data()
 
 
-def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
-    """Train one point up to an epoch, or go on with it; what a worker does.
+def train_point(folder, inputs, point, n_outs, data_key, start):
+    """Train one point to its end, or go on with it; what a worker does.
 
     Parameters
     ----------
     folder : pathlib.Path
-        Of the records.
+        Of the records of a rung.
     inputs : pathlib.Path
         See :func:`experiments.search.inputs.make_inputs`.
     point : experiments.search.space.Point
-    epochs : int
-        Of fine-tuning, in all.
     n_outs : int
         Number of classes.
     data_key : str
@@ -85,11 +83,11 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
     work.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time, sole_writer(work):  # another worker that was given up may still be at it
         record = read_record(folder, point)
-        if has_reached(record, epochs):
+        if is_over(record):
             return record
         try:
             _count_attempt(work, start)
-            record = _result_record(point, _trained(work, inputs, point, epochs, n_outs, data_key))
+            record = _result_record(point, _trained(work, inputs, point, n_outs, data_key))
         except DivergedError as error:
             record = new_record(point, "diverged", history=error.history, error=str(error))
         except (OSError, DBNError):
@@ -97,7 +95,6 @@ def train_point(folder, inputs, point, epochs, n_outs, data_key, start):
         except Exception as error:  # of whatever kind: the other points go on
             record = new_record(point, "failed", error=f"{type(error).__name__}: {error}")
         write_record(folder, point, record)
-        (work / "attempts.json").unlink(missing_ok=True)
     return record
 
 
@@ -111,11 +108,10 @@ def _count_attempt(work, start):
         temporary.write_text(json.dumps({start: n_before + 1}))
 
 
-def _trained(work, inputs, point, epochs, n_outs, data_key):
+def _trained(work, inputs, point, n_outs, data_key):
     """The result of :func:`dbn.training.loops.train`; a checkpoint that cannot be used is announced and made anew."""
     train_set, valid_set = open_inputs(inputs, point.scaling)
-    options = {"directory": work, "data_key": f"{data_key} {point.scaling}", "progress": False,
-               "max_epoch": epochs if epochs < point.settings.finetune_epochs else None}
+    options = {"directory": work, "data_key": f"{data_key} {point.scaling}", "progress": False}
     try:
         return train(train_set, valid_set, n_outs, point.settings, **options)
     except DivergedError:
@@ -130,9 +126,8 @@ def _trained(work, inputs, point, epochs, n_outs, data_key):
 
 
 def _result_record(point, result):
-    status = "paused" if result.stopped == "paused" else "finished"
     weights = [param.get_value() for param in result.dbn.params]
     digest = hashlib.sha256(b"".join(value.tobytes() for value in weights)).hexdigest()
-    return new_record(point, status, result.stopped, result.history, best_error=result.best_error,
+    return new_record(point, "finished", result.stopped, result.history, best_error=result.best_error,
                       best_epoch=result.best_epoch, n_parameters=sum(value.size for value in weights),
                       parameters=digest, versions=result.versions)

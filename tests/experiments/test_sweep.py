@@ -17,23 +17,23 @@ from dbn.audio.frames import FrameStore
 from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from experiments import sweep
-from small_search import SPACE, folder_like, inodes, options, records
+from small_search import folder_like, inodes, options, records
 
 TESTS = Path(__file__).parents[1]
 
 
 def searched(out, *arguments, **more):
     """The records of a search in this process."""
-    return records(sweep.search(options(out, *arguments, **more), SPACE))
+    return records(small_search.search(options(out, *arguments, **more)))
 
 
 @pytest.fixture(scope="module")
 def expected(smoke_run, tmp_path_factory):
     """The records of an undisturbed search in one process."""
     found = searched(folder_like(smoke_run, tmp_path_factory.mktemp("undisturbed") / "out"))
-    assert [record["status"] for record in found.values()].count("finished") == 2  # the winner, and the paper's setting
-    assert {record["epochs"] for record in found.values()} == {1, 3, 9}
-    assert len({record["parameters"] for record in found.values()}) == 5
+    assert [sum(name.startswith(f"rung-{i}/") for name in found) for i in range(3)] == [5, 3, 2]
+    assert {record["epochs"] for record in found.values()} == {9}
+    assert len({record["parameters"] for record in found.values()}) == 10
     return found
 
 
@@ -47,7 +47,8 @@ def process(out, *arguments, **popen):
 def test_nothing_is_left_but_plan_and_records(smoke_run, expected, tmp_path):
     out = folder_like(smoke_run, tmp_path / "out")
     assert searched(out) == expected
-    assert sorted(path.name for path in (out / "sweep").iterdir()) == [".lock", "plan.json", "points"]
+    rungs = ["rung-0", "rung-1", "rung-2"]
+    assert sorted(path.name for path in (out / "sweep").iterdir()) == [".lock", "plan.json", *rungs]
     before = inodes(out / "sweep")
     assert searched(out) == expected and inodes(out / "sweep") == before
 
@@ -146,8 +147,8 @@ def test_a_file_that_grows_too_large(smoke_run, expected, tmp_path):
                       preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (800_000, 800_000)))
     assert "paper" in full_disk(running)
     found = searched(out, "--hidden-layers-sizes", "400")
-    assert found.pop("paper.json")["status"] == "finished"
-    assert found == {name: record for name, record in expected.items() if name != "paper.json"}
+    assert {found.pop(f"rung-{i}/paper.json")["status"] for i in range(3)} == {"finished"}
+    assert found == {name: record for name, record in expected.items() if "paper" not in name}
 
 
 def test_full_disk(smoke_run, expected, tmp_path):

@@ -1,6 +1,5 @@
-"""The search's decisions and its records, with learning curves that the test makes up instead of training."""
+"""The search's decisions and its records, with errors that the test makes up instead of training."""
 import json
-import math
 import shutil
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
@@ -13,54 +12,52 @@ import dbn.system.files
 from damage import assert_noticed, damaged_json
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.training.settings import TrainingSettings
-from experiments.profiles import SPACE
+from experiments.profiles import SPACE, Choice
 from experiments.search import pool
 from experiments.search import worker as train_points
-from experiments.search.halving import Search, rungs
-from experiments.search.records import final_path, halved, has_reached, read_record, score, write_record
+from experiments.search.halving import Search, at_rung
+from experiments.search.records import is_over, path_of, read_record, write_record
+from experiments.search.rungs import Rung, cost
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import train_point
 from experiments.sweep import agree_on_plan
 
-N_POINTS, EPOCHS = 20, 9
+N_POINTS, EPOCHS = 20, 3
 BASE = TrainingSettings(finetune_epochs=EPOCHS)
-POINTS = [draw_point(SPACE, number, BASE, "max") for number in range(N_POINTS)]
+POINTS = [draw_point(SPACE | {"units": Choice(25, 50, 100)}, number, BASE, "max") for number in range(N_POINTS)]
 PAPER = Point("paper", None, BASE, "max")
+RUNGS = [Rung(f"rung-{i}", {"train": 1000 * 3 ** i, "valid": 3000}, EPOCHS) for i in range(3)]
+BUDGET = sum(cost(point, RUNGS[0].n_frames, EPOCHS) for point in POINTS)
 
 
 class Trainer:
-    """Stands in for training: errors by point and epoch, and a note of every epoch that is made."""
+    """Stands in for training: errors by rung and point, and a note of every epoch that is made."""
 
     def __init__(self, monkeypatch):
         monkeypatch.setattr(dbn.system.files, "flush_to_disk", lambda path: None)  # hundreds of files
         rng = np.random.default_rng(0)
-        self.errors = {point.name: np.round(rng.random(EPOCHS), 1).tolist() for point in [*POINTS, PAPER]}
-        self.names = {point.settings: point.name for point in [*POINTS, PAPER]}
-        self.diverges, self.patience, self.fails = {}, {}, {}  # by name: after so many epochs; an exception
+        self.errors = {(rung.name, point.name): np.round(rng.random(EPOCHS), 1).tolist()
+                       for rung in RUNGS for point in [*POINTS, PAPER]}
+        self.diverges, self.fails = {}, {}  # by rung and point: after so many epochs; an exception
         self.made = []
         monkeypatch.setattr(train_points, "open_inputs", lambda folder, kind: (None, None))
         monkeypatch.setattr(train_points, "train", self.train)
 
-    def train(self, train_set, valid_set, n_outs, settings, directory, data_key, progress, max_epoch):
+    def train(self, train_set, valid_set, n_outs, settings, directory, data_key, progress):
         """As :func:`dbn.training.loops.train`."""
-        name = self.names[settings]
+        name = directory.parent.name, directory.name
         if name in self.fails:
             raise self.fails[name]
-        path = directory / "checkpoint.npz"
-        n_done = json.loads(path.read_text()) if path.exists() else 0
-        last = min(max_epoch or EPOCHS, self.patience.get(name, EPOCHS))
+        errors = self.errors[name]
         history = [{"stage": "finetune", "epoch": i + 1, "cost": 1.0, "valid_error": error, "seconds": 0.1}
-                   for i, error in enumerate(self.errors[name])]
-        for epoch in range(n_done, last):
+                   for i, error in enumerate(errors)]
+        for epoch in range(settings.finetune_epochs):
             if self.diverges.get(name) == epoch:
                 raise DivergedError(f"fine-tuning, epoch {epoch + 1}: not finite", history[:epoch])
             self.made.append((name, epoch))
-        path.write_text(json.dumps(last))
-        errors = self.errors[name][:last]
-        stopped = ("patience" if self.patience.get(name) == last else "epochs" if last == EPOCHS else "paused")
-        param = SimpleNamespace(get_value=lambda: np.full(3, last))
-        return SimpleNamespace(dbn=SimpleNamespace(params=[param]), history=history[:last], best_error=min(errors),
-                               best_epoch=errors.index(min(errors)) + 1, stopped=stopped,
+        param = SimpleNamespace(get_value=lambda: np.full(3, min(errors)))
+        return SimpleNamespace(dbn=SimpleNamespace(params=[param]), history=history, best_error=min(errors),
+                               best_epoch=errors.index(min(errors)) + 1, stopped="epochs",
                                versions={"numpy": ["2.2", "2.3"]})
 
 
@@ -69,63 +66,59 @@ def trainer(monkeypatch):
     return Trainer(monkeypatch)
 
 
-def start(folder, points=POINTS, divisor=3):
-    """One start of the search; the records that it leaves, by name."""
-    (folder / "points").mkdir(parents=True, exist_ok=True)
+def start(folder, points=POINTS, rungs=RUNGS, budget=BUDGET):
+    """One start of the search; the records that it leaves, by rung and point."""
+    for rung in rungs:
+        (folder / rung.name).mkdir(parents=True, exist_ok=True)
 
-    def train(tasks):
-        for name, (point, epochs) in tasks.items():
-            yield name, train_point(folder, None, point, epochs, 3, "key", "start")
+    def train(rung, missing):
+        for point in missing:
+            yield point.name, train_point(folder / rung.name, None, at_rung(point, rung), 3, "key", "start")
 
-    the_search = Search(folder, points, PAPER, divisor, train, lambda point, first, last: last - first + 1)
+    the_search = Search(folder, points, PAPER, rungs, budget, train)
     the_search.run()
-    failed = any(record["status"] == "failed" for record in the_search.records.values())
+    failed = any(record and record["status"] == "failed" for rung in the_search.records for record in rung.values())
     assert failed or the_search.expected_seconds() == 0
-    return {point.name: read_record(folder, point) for point in [*points, PAPER]}
+    found = {(rung.name, point.name): read_record(folder / rung.name, at_rung(point, rung))
+             for rung in rungs for point in [*points, PAPER]}
+    return {name: record for name, record in found.items() if record is not None}
 
 
-def comparable(records):
-    """Records without what is not known of a point that went on for longer than it should have."""
-    return {name: {field: value for field, value in record.items() if field not in ("parameters", "seconds")}
-            for name, record in records.items()}
+def expected_names(errors, points=POINTS, budget=BUDGET):
+    """Which points each rung trains: the rule written down once more."""
+    names, alive = set(), list(points)
+    for i, rung in enumerate(RUNGS):
+        names |= {(rung.name, name) for name in [*(point.name for point in alive), "paper"]}
+        if i < 2:
+            order = sorted(range(len(alive)), key=lambda j: (min(errors[rung.name, alive[j].name]), alive[j].number))
+            spent = np.cumsum([cost(alive[j], RUNGS[i + 1].n_frames, EPOCHS) for j in order])
+            alive = [alive[j] for j in order[:max(1, np.searchsorted(spent, budget, side="right"))]]
+    return names
 
 
-def survivors(errors, n=N_POINTS, divisor=3, steps=(1, 3, 9)):
-    """By name the epochs that a point is granted: the rule written down once more."""
-    granted = {f"point-{i:03d}": steps[0] for i in range(n)}
-    alive = list(granted)
-    for now, following in zip(steps, steps[1:]):
-        alive = sorted(alive, key=lambda name: (min(errors[name][:now]), name))[:math.ceil(len(alive) / divisor)]
-        granted.update((name, following) for name in alive)
-    return granted
-
-
-def test_rungs():
-    assert rungs(27, 3) == [3, 9, 27]
-    assert rungs(474, 3) == [53, 158, 474]
-    assert rungs(5, 2) == [2, 3, 5]
-    assert rungs(1, 3) == [1]
-    assert rungs(474, 0) == rungs(474, 1) == [474]
-
-
-def test_halving_keeps_the_best_third_of_every_rung(trainer, tmp_path):
+def test_each_rung_trains_the_best_of_the_one_before_within_its_budget(trainer, tmp_path):
     records = start(tmp_path)
-    granted = survivors(trainer.errors)
-    for name, epochs in granted.items():
-        record = records[name]
-        assert record["epochs"] == epochs and record["best_error"] == min(trainer.errors[name][:epochs])
-        assert (record["status"], record["stopped"]) == (
-            ("finished", "epochs") if epochs == EPOCHS else ("halved", "halving"))
-    assert sorted(granted.values()).count(EPOCHS) == 3 and sorted(granted.values()).count(1) == 13
-    assert records["paper"]["epochs"] == EPOCHS and records["paper"]["point"] == "paper"
-    assert len(trainer.made) == len(set(trainer.made)) == sum(granted.values()) + EPOCHS
-    assert not [path for path in (tmp_path / "points").iterdir() if path.is_dir()]
+    assert set(records) == expected_names(trainer.errors)
+    n_points = [sum(rung == f"rung-{i}" and point != "paper" for rung, point in records) for i in range(3)]
+    assert n_points[0] == N_POINTS > n_points[1] > n_points[2] > 1
+    for name, record in records.items():
+        assert (record["status"], record["stopped"], record["epochs"]) == ("finished", "epochs", EPOCHS)
+        assert record["best_error"] == min(trainer.errors[name])
+    for rung in RUNGS[1:]:
+        spent = sum(cost(point, rung.n_frames, EPOCHS) for point in POINTS if (rung.name, point.name) in records)
+        assert BUDGET / 2 < spent <= BUDGET
+    assert len(trainer.made) == len(set(trainer.made)) == EPOCHS * len(records)
+    assert not [path for path in tmp_path.glob("rung-*/*") if path.is_dir()]
 
 
-def test_without_halving_all_are_trained_to_their_end(trainer, tmp_path):
-    records = start(tmp_path, divisor=0)
-    assert {record["epochs"] for record in records.values()} == {EPOCHS}
-    assert {record["status"] for record in records.values()} == {"finished"}
+def test_one_point_goes_on_whatever_it_costs(trainer, tmp_path):
+    records = start(tmp_path, budget=1e-9)
+    best = min(POINTS, key=lambda point: (min(trainer.errors["rung-0", point.name]), point.number)).name
+    assert [point for rung, point in records if rung == "rung-2"] == [best, "paper"]
+
+
+def test_with_one_rung_all_are_trained_to_their_end(trainer, tmp_path):
+    assert len(start(tmp_path, rungs=RUNGS[:1])) == N_POINTS + 1
 
 
 def test_a_second_start_does_nothing(trainer, tmp_path):
@@ -166,51 +159,54 @@ def test_interrupted_after_any_point_it_ends_the_same(trainer, tmp_path):
 
 
 def test_more_points_begin_with_the_old_ones(trainer, tmp_path):
-    """Some that were stopped are among the best third of the larger search, and are trained on."""
-    start(tmp_path / "grown", POINTS[:8])
-    assert comparable(start(tmp_path / "grown")) == comparable(start(tmp_path / "at once"))
-
-
-def test_patience_ends_a_point_before_its_rung(trainer, tmp_path):
-    best = min(survivors(trainer.errors), key=lambda name: (min(trainer.errors[name][:2]), name))
-    trainer.patience[best] = 2
-    record = start(tmp_path)[best]
-    assert (record["status"], record["stopped"], record["epochs"]) == ("finished", "patience", 2)
+    """Some that were stopped are among the best of the larger search, and are trained on; no other is made again."""
+    start(tmp_path / "grown", POINTS[:8], budget=BUDGET * 8 / N_POINTS)
+    n_made = len(trainer.made)
+    expected = start(tmp_path / "at once")
+    at_once = trainer.made[n_made:]
+    grown = start(tmp_path / "grown")
+    assert {name: grown[name] for name in expected} == expected
+    assert len(trainer.made) - n_made - len(at_once) < len(at_once)
 
 
 def test_a_diverged_point_is_a_result(trainer, tmp_path):
-    """Before the first rung it is out; after it, it has taken the place of another, in every start."""
-    granted = survivors(trainer.errors)
-    winner = next(name for name in granted if granted[name] == EPOCHS)
-    trainer.diverges = {winner: 5, "point-000": 0}
+    """In the last rung it has taken the place of another, in every start; in an earlier one it goes no further."""
+    names = expected_names(trainer.errors)
+    last = min(point for rung, point in names if rung == "rung-2" and point != "paper")
+    first = min(point.name for point in POINTS if ("rung-1", point.name) not in names)
+    trainer.diverges = {("rung-2", last): 1, ("rung-0", first): 0}
     records = start(tmp_path)
-    assert records[winner]["status"] == records["point-000"]["status"] == "diverged"
-    assert (records[winner]["epochs"], records["point-000"]["epochs"]) == (5, 0)
-    assert records[winner]["best_error"] is None and "epoch 6: not finite" in records[winner]["error"]
-    others = {name for name, epochs in survivors(trainer.errors | {"point-000": [2.0] * EPOCHS}).items()
-              if epochs == EPOCHS} - {winner}
-    assert {name for name, record in records.items() if record["status"] == "finished"} == others | {"paper"}
+    diverged = records["rung-2", last]
+    assert (diverged["status"], diverged["epochs"], diverged["best_error"]) == ("diverged", 1, None)
+    assert "epoch 2: not finite" in diverged["error"]
+    assert records["rung-0", first]["status"] == "diverged" and ("rung-1", first) not in records
     assert start(tmp_path) == records
+
+
+def test_no_point_goes_on_where_all_diverged(trainer, tmp_path):
+    trainer.diverges = {("rung-0", point.name): 0 for point in POINTS}
+    assert {rung for rung, point in start(tmp_path) if point != "paper"} == {"rung-0"}
 
 
 @pytest.mark.parametrize("failing", range(0, N_POINTS, 3))
 def test_a_failed_point_is_tried_again_and_the_end_is_the_same(trainer, tmp_path, failing):
     expected = start(tmp_path / "undisturbed")
-    name = f"point-{failing:03d}"
+    name = "rung-0", f"point-{failing:03d}"
     trainer.fails = {name: MemoryError("no room for 8 GB")}
-    records = start(tmp_path / "failed")
-    assert records[name]["status"] == "failed" and records[name]["error"] == "MemoryError: no room for 8 GB"
-    assert records[name]["best_error"] is None
+    record = start(tmp_path / "failed")[name]
+    assert record["status"] == "failed" and record["error"] == "MemoryError: no room for 8 GB"
+    assert record["best_error"] is None
     trainer.fails.clear()
-    assert comparable(start(tmp_path / "failed")) == comparable(expected)
+    again = start(tmp_path / "failed")
+    assert {name: again[name] for name in expected} == expected
 
 
 def test_a_worker_killing_point_is_given_up(trainer, tmp_path):
-    trainer.fails = {"point-003": Killed()}
+    trainer.fails = {("rung-0", "point-003"): Killed()}
     for _ in range(train_points.DEATHS):
         with pytest.raises(Killed):
             start(tmp_path)
-    record = start(tmp_path)["point-003"]
+    record = start(tmp_path)["rung-0", "point-003"]
     assert record["status"] == "failed" and "died 2 times" in record["error"]
 
 
@@ -226,20 +222,20 @@ def damages(text, other):
 
 def test_damaged_records_are_said_and_made_again(trainer, tmp_path, capsys):
     expected = start(tmp_path)
-    path = final_path(tmp_path, POINTS[4])
-    text, other = path.read_bytes(), final_path(tmp_path, POINTS[5]).read_bytes()
+    path = path_of(tmp_path / "rung-0", POINTS[4])
+    text, other = path.read_bytes(), path_of(tmp_path / "rung-0", POINTS[5]).read_bytes()
     for damaged in damages(text, other):
         path.write_bytes(damaged)
         trainer.made.clear()
         assert start(tmp_path) == expected
-        assert {name for name, _ in trainer.made} == {POINTS[4].name}
+        assert {name for name, _ in trainer.made} == {("rung-0", POINTS[4].name)}
         said = capsys.readouterr().err
         assert "point-004.json: is damaged" in said and "made again" in said
 
 
 def test_a_checkpoint_that_cannot_be_used_is_made_anew(trainer, tmp_path, monkeypatch, capsys):
     expected = start(tmp_path / "undisturbed")
-    work = tmp_path / "damaged" / "points" / POINTS[2].name
+    work = tmp_path / "damaged" / "rung-0" / POINTS[2].name
     work.mkdir(parents=True)
     (work / "checkpoint.npz").write_text("damaged")
     original = trainer.train
@@ -260,21 +256,22 @@ def test_records_name_the_versions_of_the_training(trainer, tmp_path):
 
 
 def test_what_is_wrong_with_all_points_ends_the_search(trainer, tmp_path):
-    trainer.fails = {"point-001": TrainingError("the training set has labels outside 0 to 2")}
+    trainer.fails = {("rung-0", "point-001"): TrainingError("the training set has labels outside 0 to 2")}
     with pytest.raises(TrainingError, match="labels outside"):
         start(tmp_path)
-    trainer.fails = {"point-001": OSError(28, "No space left on device")}
+    trainer.fails = {("rung-0", "point-001"): OSError(28, "No space left on device")}
     with pytest.raises(OSError, match="No space"):
         start(tmp_path)
 
 
-PLAN = {"format": 1, "n_points": 20, "halving": 3,
+PLAN = {"format": 2, "n_points": 20, "halving": 3, "rungs": {"rung-0": {"train": 100, "valid": 100, "epochs": 9}},
         "space": {"k": {"choice": [1, 2]}, "output": {"choice": ["softmax"]}},
         "settings": {"hidden_layers_sizes": (50, 50)}, "training songs": ["a", "b"], "frames of the corpus": "01ab"}
 
 
 @pytest.mark.parametrize("change, said", [
     ({"halving": 0}, r"halving \(was 3, now 0\)"),
+    ({"rungs": {"rung-0": {"train": 100, "valid": 100, "epochs": 8}}}, r"rungs\.rung-0\.epochs \(was 9, now 8\)"),
     ({"space": PLAN["space"] | {"k": {"choice": [1, 3]}}}, r"space\.k\.choice \(was \[1, 2\], now \[1, 3\]\)"),
     ({"space": {"k": PLAN["space"]["k"]}}, r"space\.output"),
     ({"settings": {"hidden_layers_sizes": (50,)}}, r"settings\.hidden_layers_sizes \(was \[50, 50\], now \[50\]\)"),
@@ -344,16 +341,17 @@ def test_no_task_whose_worker_died_is_lost_and_none_is_done_twice(monkeypatch):
 def test_records_damaged_in_every_way(trainer, tmp_path, capsys):
     """Announced and made again, or used."""
     expected = start(tmp_path)
-    path = final_path(tmp_path, POINTS[4])
+    folder, point = tmp_path / "rung-0", at_rung(POINTS[4], RUNGS[0])
+    path = path_of(folder, point)
     whole = path.read_bytes()
     for number, (what, data) in enumerate(damaged_json(whole.decode())):
         path.write_bytes(data)
-        record = read_record(tmp_path, POINTS[4])
+        record = read_record(folder, point)
         is_announced = "point-004.json: is damaged" in capsys.readouterr().err
         assert (record is None) == is_announced != path.exists(), what
         if record is not None:
-            write_record(tmp_path, POINTS[4], record)
-            score(record, EPOCHS), has_reached(record, EPOCHS), halved(record, 1)
+            write_record(folder, point, record)
+            is_over(record)
         elif number % 20 == 0:
             assert start(tmp_path) == expected, what
 

@@ -1,0 +1,93 @@
+"""The rungs of a search: on how many frames and for how many epochs its points are trained and compared.
+
+Every rung has a few times the frames of the one before, and as many epochs: on few frames a setting that learns
+slowly can have its epochs for little, and few epochs would tell how fast a setting begins rather than what it reaches.
+"""
+from dataclasses import dataclass
+
+from dbn.errors import DBNError
+
+LEAST_FRAMES = {"train": 1000, "valid": 3000}  # of the first rung: fewer compare luck
+MOST_RUNGS = 4
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One size of training.
+
+    Attributes
+    ----------
+    name : str
+        "rung-0" for the first.
+    n_frames : dict of str to int
+        Of "train" and "valid".
+    epochs : int
+        The most of fine-tuning.
+    """
+
+    name: str
+    n_frames: dict
+    epochs: int
+
+
+def rungs(n_frames, epochs, divisor, seconds, points):
+    """The rungs that a budget allows, each of which may cost as much as any other.
+
+    Parameters
+    ----------
+    n_frames : dict of str to int
+        All frames of "train" and "valid": those of the last rung.
+    epochs : int
+        The most of fine-tuning.
+    divisor : int
+        So many times fewer training frames has a rung than the next one; with 0 or 1 there is one rung, of all frames
+        and epochs.
+    seconds : float
+        Of one process, that a point may take on the average of all points and over all rungs, by :func:`cost`.
+    points : list of experiments.search.space.Point
+        On whose average the first rung keeps its share of `seconds`.
+
+    Returns
+    -------
+    list of Rung
+        The first has the fewest frames.
+
+    Raises
+    ------
+    DBNError
+        The first rung's share is not enough for one epoch.
+    """
+    if divisor < 2:
+        return [Rung("rung-0", n_frames, epochs)]
+    shares = [divisor ** i for i in range(1, MOST_RUNGS) if n_frames["train"] >= LEAST_FRAMES["train"] * divisor ** i]
+    sizes = [{part: max(-(-n // share), min(n, LEAST_FRAMES[part])) for part, n in n_frames.items()}
+             for share in [*reversed(shares), 1]]
+    none, one = (sum(cost(point, sizes[0], n) for point in points) / len(points) for n in (0, 1))
+    affordable = int((seconds / len(sizes) - none) / (one - none))
+    if affordable < 1:
+        raise DBNError(f"--sweep-seconds {seconds:g}: one epoch of the first of {len(sizes)} rungs, on "
+                       f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give {one * len(sizes):.2g} or more")
+    return [Rung(f"rung-{i}", size, min(epochs, affordable)) for i, size in enumerate(sizes)]
+
+
+def cost(point, n_frames, epochs):
+    """About how many seconds a process needs for a point.
+
+    By what was measured on the machine that RESULTS.md names: every weight costs, more so in small minibatches, and
+    every frame costs something that does not depend on the weights. Decisions rest on this estimate and not on what
+    was measured, so that they are the same on every machine.
+
+    Parameters
+    ----------
+    point : experiments.search.space.Point
+    n_frames : dict of str to int
+        Of "train" and "valid".
+    epochs : int
+        Of fine-tuning; the point's own epochs of pre-training come before them.
+    """
+    settings = point.settings
+    sizes = settings.hidden_layers_sizes
+    n_weights = 513 * sizes[0] + sum(below * above for below, above in zip(sizes, sizes[1:]))
+    per_frame = 1.2e-6 + n_weights * (4.5e-11 + 6e-10 / settings.batch_size)
+    pretraining = settings.pretrain_epochs * n_frames["train"] * (2 * per_frame + 1e-6 * len(sizes))
+    return pretraining + epochs * (n_frames["train"] + n_frames["valid"] / 4) * per_frame
