@@ -68,7 +68,7 @@ def numbers(folder):
             found[name] = {key: value.tobytes() for key, value in np.load(path).items() if key != "meta"}
         elif path.suffix == ".csv":
             found[name] = path.read_bytes()
-        elif path.suffix == ".json" and (path.parent.name == "points" or path.name == "table1.json"):
+        elif path.suffix == ".json" and (path.parent.name.startswith("rung-") or path.name == "table1.json"):
             content = json.loads(path.read_text())
             found[name] = (content["test_songs"] if "test_songs" in content else
                            [entry.get("valid_error") for entry in content["history"]])

@@ -20,7 +20,7 @@ def record(point, errors=(), status="finished", seconds=3.0, best=True, **change
                 for epoch, error in enumerate(errors, 1)]
     has_best = best and len(errors) > 0
     return {"point": point, "settings": SETTINGS | changes, "seed": 0, "status": status,
-            "stopped": {"finished": "patience", "halved": "halving"}.get(status), "epochs": len(errors),
+            "stopped": "patience" if status == "finished" else None, "epochs": len(errors),
             "error": "the cost is no longer a number" if status == "diverged" else None,
             "best_error": min(errors) if has_best else None,
             "best_epoch": int(np.argmin(errors)) + 1 if has_best else None, "history": history, "seconds": seconds,
@@ -31,12 +31,31 @@ def diverged(point, **changes):
     return record(point, [0.9], "diverged", best=False, **changes)
 
 
+RUNGS = {f"rung-{i}": {"train": n, "valid": 500, "epochs": 5} for i, n in enumerate((333, 1000))}
+
+
+def in_rungs(entry):
+    """The records of a point in its rungs, where `entry` is that of the last rung, or of one that was halved."""
+    if entry["status"] == "halved":
+        return [entry | {"status": "finished"}]
+    return [entry] * len(RUNGS)
+
+
+def merged(entry):
+    """What the report makes of these records."""
+    return report.merged(in_rungs(entry), len(RUNGS))
+
+
 def write_records(out, points, paper=None, n_points=None):
-    (out / "sweep" / "points").mkdir(parents=True)
-    (out / "sweep" / "plan.json").write_text(json.dumps({"n_points": n_points or len(points)}))
+    """The folder of a search with two rungs, from what :func:`in_rungs` takes."""
+    for name in RUNGS:
+        (out / "sweep" / name).mkdir(parents=True)
+    plan = {"n_points": n_points or len(points), "rungs": RUNGS}
+    (out / "sweep" / "plan.json").write_text(json.dumps(plan))
     for entry in [*points, *([paper] if paper else [])]:
         name = entry["point"] if entry is paper else f"point-{entry['point']:03d}"
-        (out / "sweep" / "points" / f"{name}.json").write_text(json.dumps(entry))
+        for rung, written in zip(RUNGS, in_rungs(entry)):
+            (out / "sweep" / rung / f"{name}.json").write_text(json.dumps(written))
 
 
 def smoke(out, *arguments):

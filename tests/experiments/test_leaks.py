@@ -223,7 +223,8 @@ def test_search(clean, garbled):
     found = []
     for run in (clean, garbled):
         result = read(run.out / "sweep.json")
-        records = {path.name: timeless(read(path)) for path in (run.out / "sweep" / "points").glob("[!.]*.json")}
+        records = {f"{path.parent.name}/{path.name}": timeless(read(path))
+                   for path in (run.out / "sweep").glob("rung-*/[!.]*.json")}
         found.append((records, timeless(result["rows"]), timeless(result["winner"])))
     assert found[0] == found[1]
     assert len(found[0][0]) == 4 and len({record["parameters"] for record in found[0][0].values()}) == 4

@@ -14,13 +14,14 @@ from experiments.search import pictures as sweep_pictures
 from experiments.search import report as sweep_report
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora
-from search_records import SETTINGS, diverged, record, smoke, write_records, write_report
+from search_records import RUNGS, SETTINGS, diverged, merged, record, smoke, write_records, write_report
 
 POINTS = [record(0, [0.7, 0.5], hidden_layers_sizes=[25], finetune_lr=0.3),
           record(1, [0.6, 0.41, 0.45], hidden_layers_sizes=[200, 200], finetune_lr=0.05, output="sigmoid"),
           diverged(2, finetune_lr=0.9),
           record(3, [0.41], "halved", batch_size=100),
           record(4, [0.41, 0.43], scaling="standardize", visible="gaussian")]
+PLAN = {"n_points": 7, "rungs": RUNGS}
 
 
 @pytest.fixture
@@ -39,55 +40,75 @@ def no_figures_left():
 
 # --- the ranking ---
 
-def test_ranked_by_budget_then_error_then_number_and_last_without_error():
-    shuffled = [POINTS[i] for i in (2, 4, 0, 3, 1)]
+def test_ranked_by_rung_then_error_then_number_and_last_without_error():
+    shuffled = [merged(POINTS[i]) for i in (2, 4, 0, 3, 1)]
     assert [entry["point"] for entry in sweep_report.ranked(shuffled)] == [1, 4, 0, 3, 2]
-    stopped_later = record(5, [0.9, 0.8], "halved")  # worse than point 3, after twice its epochs
-    assert [entry["point"] for entry in sweep_report.ranked([*shuffled, stopped_later])] == [1, 4, 0, 5, 3, 2]
+    better = merged(record(5, [0.1], "halved"))  # than all, after fewer frames
+    assert [entry["point"] for entry in sweep_report.ranked([*shuffled, better])] == [1, 4, 0, 5, 3, 2]
+
+
+def test_a_point_is_what_its_last_rung_says_of_it():
+    first, last = record(3, [0.5, 0.4], seconds=2.0), record(3, [0.45], seconds=7.0)
+    both, alone = sweep_report.merged([first, last], 2), sweep_report.merged([first], 2)
+    assert (both["best_error"], both["status"], both["stopped"]) == (0.45, "finished", "patience")
+    assert (both["seconds"], both["errors"]) == (9.0, [0.4, 0.45])
+    assert (alone["best_error"], alone["status"], alone["stopped"]) == (0.4, "halved", "halving")
+    lost = sweep_report.merged([first, diverged(3)], 2)
+    assert (lost["best_error"], lost["status"], lost["errors"]) == (None, "diverged", [0.4, None])
 
 
 def test_the_papers_setting_goes_through_the_rungs():
-    points = [record(0, [0.5, 0.4, 0.3]), record(1, [0.6, 0.5, 0.5], "finished"), record(2, [0.7, 0.6], "halved"),
-              record(3, [0.8], "halved"), record(4, [0.9], "halved"), diverged(5)]
-    slow = record("paper", [0.85, 0.55, 0.1])
-    rungs = sweep_report.through_rungs(points, slow)
-    assert [tuple(rung.values()) for rung in rungs] == [(1, 6, 3, 5, False), (2, 3, 2, 3, False)]
-    rungs = sweep_report.through_rungs(points, record("paper", [0.55, 0.45, 0.45]))
-    assert [tuple(rung.values()) for rung in rungs] == [(1, 6, 3, 2, True), (2, 3, 2, 2, True)]
-    assert sweep_report.through_rungs(points, diverged("paper"))[1]["paper_rank"] is None
-    assert sweep_report.through_rungs(points[:2], slow) == []  # no halving
-    found = sweep_report.summary(6, points, slow)
-    assert found["paper_setting"]["rank"] == 1 and found["rows"][0]["point"] == 0
+    errors = [[0.5, 0.4, 0.3], [0.6, 0.5, 0.5], [0.7, 0.6], [0.8], [0.9]]
+    points = [sweep_report.merged([record(number, [error]) for error in of_point], 3)
+              for number, of_point in enumerate(errors)] + [sweep_report.merged([diverged(5)], 3)]
+    sizes = {name: {"train": n, "valid": 100, "epochs": 9} for name, n in (("a", 10), ("b", 30), ("c", 90))}
+
+    def through(*of_paper):
+        paper = sweep_report.merged([record("paper", [error]) for error in of_paper], 3)
+        return [(rung["train"], rung["points"], rung["went_on"], rung["paper_rank"])
+                for rung in sweep_report.through_rungs(sizes, points, paper)]
+
+    assert through(0.85, 0.55, 0.1) == [(10, 6, 3, 5), (30, 3, 2, 3), (90, 2, None, 1)]
+    assert through(0.55, 0.45, 0.45) == [(10, 6, 3, 2), (30, 3, 2, 2), (90, 2, None, 2)]
+    lost = sweep_report.through_rungs(sizes, points, sweep_report.merged([diverged("paper")] * 3, 3))
+    assert [rung["paper_rank"] for rung in lost] == [None] * 3
+    assert sweep_report.through_rungs(sizes, points, None)[0]["paper_rank"] is None
+
+
+def summary(points, paper, **plan):
+    return sweep_report.summary(PLAN | plan, [merged(entry) for entry in points], paper and merged(paper))
 
 
 def test_summary():
-    found = sweep_report.summary(7, POINTS, record("paper", [0.6, 0.44]))
+    found = summary(POINTS, record("paper", [0.6, 0.44]))
     assert [(row["rank"], row["point"]) for row in found["rows"]] == [(1, 1), (2, 4), (3, 0), (4, 3), (None, 2)]
     assert found["winner"]["point"] == 1 and found["winner"]["settings"] == POINTS[1]["settings"]
-    assert found["paper_setting"]["rank"] == 3  # of those trained to their end, two are better
+    assert found["paper_setting"]["rank"] == 3  # of those in the last rung, two are better
     assert found["paper_setting"]["distance"] == pytest.approx(0.03)
     assert found["counts"] == {"finished": 3, "diverged": 1, "halved": 1, "missing": 2}
-    assert (found["points_seconds"], found["points_an_hour"]) == (15.0, 1200.0)
+    assert [tuple(rung[name] for name in ("points", "went_on", "paper_rank")) for rung in found["rungs"]] == [
+        (5, 4, 4), (4, None, 3)]
+    assert (found["points_seconds"], found["points_an_hour"]) == (27.0, 3600 * 5 / 27)
     assert [row["point"] for row in found["shown"]] == [1, 4, 0, 3, None]
     assert not any("history" in row for row in found["rows"])
 
 
 @pytest.mark.parametrize("better", [[], [record(0, [0.3], "halved")], [diverged(0)]],
                          ids=["first", "after a halved one", "after a diverged one"])
-def test_winner_is_the_best_that_was_trained_to_its_end(better):
-    found = sweep_report.summary(3, [*better, record(1, [0.4]), record(2, [0.5])], None)
+def test_winner_is_the_best_of_the_last_rung(better):
+    found = summary([*better, record(1, [0.4]), record(2, [0.5])], None)
     assert found["winner"]["point"] == 1 and found["paper_setting"] is None
 
 
 def test_no_winner_where_all_diverged():
-    found = sweep_report.summary(2, [diverged(0), diverged(1)], record("paper", [0.4]))
+    found = summary([diverged(0), diverged(1)], record("paper", [0.4]))
     assert found["winner"] is None and found["paper_setting"]["distance"] is None
     assert [row["rank"] for row in found["rows"]] == [None, None]
 
 
 def test_only_ten_are_shown_and_only_what_was_searched():
     points = [record(i, [0.4 + i / 100], finetune_lr=0.01 * (i + 1)) for i in range(12)]
-    shown = sweep_report.summary(12, points, record("paper", [0.404]))["shown"]
+    shown = summary(points, record("paper", [0.404]))["shown"]
     assert [row["name"] for row in shown] == [*map(str, range(1, 11)), "the paper's setting (rank 2 of 13)"]
     assert set(shown[0]) == {"name", "point", "frame error", "epoch", "fine-tuning rate", "parameters", "ended by",
                              "seconds"}
@@ -116,10 +137,11 @@ def test_everything_is_written(out, capsys):
     assert [cell.strip() for cell in first.split("|")[2:8]] == ["1", "0.41", "2", "2", "200", "minmax, bernoulli"]
     last = [line for line in lines if line.startswith("| ")][-1]
     assert last.startswith("| the paper's setting (rank 3 of 4) |")
-    for part in ("number 3 of 4", "After 1 epoch(s) it is number 3 of 6, where 3 points went on: it would go on as "
-                 "well.", "0.0300 above that of the winner, point 1", "3 trained to their end",
-                 "1 stopped early by successive halving", "1 diverged", "1,200 points an hour", "Synthetic",
-                 "1,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
+    for part in ("number 3 of 4", "Rung 1: 5 points, 333 frames, at most 5 epochs; the paper's setting is number 4 of "
+                 "6; 4 went on. Rung 2: 4 points, 1,000 frames, at most 5 epochs; the paper's setting is number 3 of 5.",
+                 "0.0300 above that of the winner, point 1", "3 reached the last rung",
+                 "1 stopped before it", "1 diverged", "667 points an hour", "Synthetic",
+                 "3,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
                  "The 20 test songs were not looked at"):
         assert part in text
     for name in ("marginals", "learning"):
@@ -158,7 +180,7 @@ def test_failures_are_named(out):
 
 def test_what_a_killed_worker_has_left_is_no_record(out):
     write_records(out, [record(0, [0.5])])
-    (out / "sweep" / "points" / ".point-001-0badcafe.json").write_text('{"point": 1, "sett')
+    (out / "sweep" / "rung-0" / ".point-001-0badcafe.json").write_text('{"point": 1, "sett')
     assert [row["point"] for row in write_report(out)["rows"]] == [0]
 
 
@@ -169,13 +191,13 @@ def test_nothing_to_report(out):
 
 
 @pytest.mark.parametrize("content, why", [("{", "is damaged"), ("[]", "is damaged"), ("\xff", "is damaged"),
-                                          (json.dumps({**POINTS[3], "best_error": "low"}), "'best_error'. is 'low'"),
-                                          (json.dumps({**POINTS[3], "best_error": float("nan")}), "NaN is no number"),
+                                          (json.dumps({**POINTS[4], "best_error": "low"}), "'best_error'. is 'low'"),
+                                          (json.dumps({**POINTS[4], "best_error": float("nan")}), "NaN is no number"),
                                           (json.dumps({"point": 3}), "lacks 'settings'"),
                                           (json.dumps(POINTS[4]), "parts do not fit")])
 def test_damaged_record(out, content, why):
     write_records(out, POINTS)
-    (out / "sweep" / "points" / "point-003.json").write_bytes(content.encode("latin-1"))
+    (out / "sweep" / "rung-0" / "point-003.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(DBNError, match=f"point-003.json: .*{why}"):
         write_report(out)
 
@@ -184,7 +206,7 @@ def test_records_damaged_in_every_way(out, monkeypatch):
     monkeypatch.setattr(sweep_report.sweep_pictures, "marginals", lambda *_: None)
     monkeypatch.setattr(sweep_report.sweep_pictures, "learning_curves", lambda *_: None)
     write_records(out, POINTS, record("paper", [0.5]))
-    path = out / "sweep" / "points" / "point-003.json"
+    path = out / "sweep" / "rung-0" / "point-003.json"
     assert assert_noticed(path, [*damaged_json(path.read_text())][::13], lambda: write_report(out)) > 20
 
 
@@ -222,8 +244,8 @@ def test_marginals_are_where_the_records_say(monkeypatch):
     assert set(axes) - {""} == set(sweep_report.searched(POINTS))
     rates = {line.get_label(): line.get_xydata() for line in axes["fine-tuning rate"].lines}
     assert axes["fine-tuning rate"].get_xscale() == "log"
-    np.testing.assert_allclose(rates["trained to its end"], [[0.3, 0.5], [0.05, 0.41], [0.1, 0.41]])
-    np.testing.assert_allclose(rates["stopped by halving"], [[0.1, 0.41]])
+    np.testing.assert_allclose(rates["reached the last rung"], [[0.3, 0.5], [0.05, 0.41], [0.1, 0.41]])
+    np.testing.assert_allclose(rates["stopped before it"], [[0.1, 0.41]])
     np.testing.assert_allclose(rates["the paper's setting"], [[0.1, 0.44]])
     assert rates["diverged"][0, 0] == 0.9 and rates["diverged"][0, 1] > 0.5  # above all errors
     units = axes["units a layer"]
@@ -233,7 +255,7 @@ def test_marginals_are_where_the_records_say(monkeypatch):
 
 
 def test_learning_curves_are_the_histories(monkeypatch):
-    points, paper = sweep_report.ranked(POINTS), record("paper", [0.6, 0.44])
+    points, paper = sweep_report.ranked([merged(entry) for entry in POINTS]), record("paper", [0.6, 0.44])
     figure, axes = drawn(monkeypatch, sweep_pictures.learning_curves, points, paper, 2, "here")
     curves = {line.get_label(): line for line in axes["epoch of fine-tuning"].lines}
     np.testing.assert_allclose(curves["1: point 1"].get_xydata(), [[1, 0.6], [2, 0.41], [3, 0.45]])

@@ -83,7 +83,7 @@ def run(smoke_run):
 
 
 def test_inputs_are_the_chosen_frames_as_table_1_scales_them(run, tmp_path):
-    chosen = chosen_frames(run, {"train": 500, "valid": None})
+    chosen = chosen_frames(run, {"train": 500, "valid": run.songs("valid").n_frames})
     assert len(set(chosen["train"])) == 500 and chosen["train"].max() < run.songs("train").n_frames
     np.testing.assert_array_equal(chosen["valid"], np.arange(run.songs("valid").n_frames))
     make_inputs(tmp_path / "inputs", run, ["log", "standardize"], chosen)
@@ -103,6 +103,12 @@ def test_the_chosen_frames_depend_on_the_seed(run):
     again, other = Run(run.corpora, 0), Run(run.corpora, 1)
     np.testing.assert_array_equal(chosen_frames(run, limits)["train"], chosen_frames(again, limits)["train"])
     assert set(chosen_frames(run, limits)["train"]) != set(chosen_frames(other, limits)["train"])
+
+
+def test_the_frames_of_a_rung_are_among_those_of_the_next(run):
+    few, more = (chosen_frames(run, {"train": n, "valid": n // 2}) for n in (100, 300))
+    assert len(few["train"]) == 100 and set(few["train"]) < set(more["train"])
+    assert len(few["valid"]) == 50 and set(few["valid"]) < set(more["valid"])
 
 
 def test_every_graph_is_compiled_once_not_every_point(monkeypatch):
@@ -127,6 +133,6 @@ def test_training_finds_its_graphs_compiled(run, tmp_path, monkeypatch):
         train_points.compile_first([point])
     made = set(dbn.training.epochs._made.__dict__)
     with event.install_recorder("numba:compile") as recorder:
-        record = train_points.train_point(tmp_path, tmp_path / "inputs", point, 1, 10, "key", "start")
+        record = train_points.train_point(tmp_path, tmp_path / "inputs", point, 10, "key", "start")
     assert record["status"] == "finished" and not recorder.buffer
     assert set(dbn.training.epochs._made.__dict__) == made and len(made) == 3
