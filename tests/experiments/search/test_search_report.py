@@ -137,8 +137,9 @@ def test_everything_is_written(out, capsys):
     assert [cell.strip() for cell in first.split("|")[2:8]] == ["1", "0.41", "2", "2", "200", "minmax, bernoulli"]
     last = [line for line in lines if line.startswith("| ")][-1]
     assert last.startswith("| the paper's setting (rank 3 of 4) |")
-    for part in ("number 3 of 4", "Rung 1: 5 points, 333 frames, at most 5 epochs; the paper's setting is number 4 of "
-                 "6; 4 went on. Rung 2: 4 points, 1,000 frames, at most 5 epochs; the paper's setting is number 3 of 5.",
+    for part in ("number 3 of 4",
+                 "Rung 1: 5 points, 333 frames, at most 5 epochs; the paper's setting is number 4 of 6; 4 went on. "
+                 "Rung 2: 4 points, 1,000 frames, at most 5 epochs; the paper's setting is number 3 of 5.",
                  "0.0300 above that of the winner, point 1", "3 reached the last rung",
                  "1 stopped before it", "1 diverged", "667 points an hour", "Synthetic",
                  "3,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
