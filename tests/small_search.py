@@ -31,7 +31,7 @@ def options(out, *arguments, points=4):
     """
     return parse("", ["--profile", "smoke", "--out", str(out), "--jobs", "1", "--sweep-points", str(points),
                       "--sweep-epochs", "9", "--sweep-frames", "300", "--sweep-valid-frames", "200",
-                      "--sweep-seconds", "0.003", "--hidden-layers-sizes", "6", "--finetune-lr", "0.3", *arguments],
+                      "--sweep-seconds", "0.0035", "--hidden-layers-sizes", "6", "--finetune-lr", "0.3", *arguments],
                  sweep.OWN_OPTIONS)
 
 
