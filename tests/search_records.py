@@ -31,7 +31,7 @@ def diverged(point, **changes):
     return record(point, [0.9], "diverged", best=False, **changes)
 
 
-RUNGS = {f"rung-{i}": {"train": n, "valid": 500, "epochs": 5} for i, n in enumerate((333, 1000))}
+RUNGS = {f"rung-{i}": {"train": n, "valid": 500, "epochs": 5} for i, n in enumerate((333, 1000), 1)}
 
 
 def in_rungs(entry):

@@ -1,7 +1,7 @@
 """The records that a search leaves: one file a point and rung, from which everything else follows.
 
-In the search's folder lie ``rung-0/point-017.json``, the record of a point whose training in a rung is over, and
-``rung-0/point-017/``, the checkpoint of one whose is not. All of them appear whole or not at all. The functions here
+In the search's folder lie ``rung-1/point-017.json``, the record of a point whose training in a rung is over, and
+``rung-1/point-017/``, the checkpoint of one whose is not. All of them appear whole or not at all. The functions here
 are given the folder of a rung, and points with the rung's epochs.
 """
 import json

@@ -18,7 +18,7 @@ class Rung:
     Attributes
     ----------
     name : str
-        "rung-0" for the first.
+        "rung-1" for the first.
     n_frames : dict of str to int
         Of "train" and "valid".
     epochs : int
@@ -58,7 +58,7 @@ def rungs(n_frames, epochs, divisor, seconds, points):
         The first rung's share is not enough for one epoch.
     """
     if divisor < 2:
-        return [Rung("rung-0", n_frames, epochs)]
+        return [Rung("rung-1", n_frames, epochs)]
     shares = [divisor ** i for i in range(1, MOST_RUNGS) if n_frames["train"] >= LEAST_FRAMES["train"] * divisor ** i]
     sizes = [{part: max(-(-n // share), min(n, LEAST_FRAMES[part])) for part, n in n_frames.items()}
              for share in [*reversed(shares), 1]]
@@ -67,7 +67,7 @@ def rungs(n_frames, epochs, divisor, seconds, points):
     if affordable < 1:
         raise DBNError(f"--sweep-seconds {seconds:g}: one epoch of the first of {len(sizes)} rungs, on "
                        f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give {one * len(sizes):.2g} or more")
-    return [Rung(f"rung-{i}", size, min(epochs, affordable)) for i, size in enumerate(sizes)]
+    return [Rung(f"rung-{i}", size, min(epochs, affordable)) for i, size in enumerate(sizes, 1)]
 
 
 def cost(point, n_frames, epochs):

@@ -26,7 +26,7 @@ N_POINTS, EPOCHS = 20, 3
 BASE = TrainingSettings(finetune_epochs=EPOCHS)
 POINTS = [draw_point(SPACE | {"units": Choice(25, 50, 100)}, number, BASE, "max") for number in range(N_POINTS)]
 PAPER = Point("paper", None, BASE, "max")
-RUNGS = [Rung(f"rung-{i}", {"train": 1000 * 3 ** i, "valid": 3000}, EPOCHS) for i in range(3)]
+RUNGS = [Rung(f"rung-{i + 1}", {"train": 1000 * 3 ** i, "valid": 3000}, EPOCHS) for i in range(3)]
 BUDGET = sum(cost(point, RUNGS[0].n_frames, EPOCHS) for point in POINTS)
 
 
@@ -99,7 +99,7 @@ def expected_names(errors, points=POINTS, budget=BUDGET):
 def test_each_rung_trains_the_best_of_the_one_before_within_its_budget(trainer, tmp_path):
     records = start(tmp_path)
     assert set(records) == expected_names(trainer.errors)
-    n_points = [sum(rung == f"rung-{i}" and point != "paper" for rung, point in records) for i in range(3)]
+    n_points = [sum(rung == f"rung-{i + 1}" and point != "paper" for rung, point in records) for i in range(3)]
     assert n_points[0] == N_POINTS > n_points[1] > n_points[2] > 1
     for name, record in records.items():
         assert (record["status"], record["stopped"], record["epochs"]) == ("finished", "epochs", EPOCHS)
@@ -113,8 +113,8 @@ def test_each_rung_trains_the_best_of_the_one_before_within_its_budget(trainer, 
 
 def test_one_point_goes_on_whatever_it_costs(trainer, tmp_path):
     records = start(tmp_path, budget=1e-9)
-    best = min(POINTS, key=lambda point: (min(trainer.errors["rung-0", point.name]), point.number)).name
-    assert [point for rung, point in records if rung == "rung-2"] == [best, "paper"]
+    best = min(POINTS, key=lambda point: (min(trainer.errors["rung-1", point.name]), point.number)).name
+    assert [point for rung, point in records if rung == "rung-3"] == [best, "paper"]
 
 
 def test_with_one_rung_all_are_trained_to_their_end(trainer, tmp_path):
@@ -172,26 +172,26 @@ def test_more_points_begin_with_the_old_ones(trainer, tmp_path):
 def test_a_diverged_point_is_a_result(trainer, tmp_path):
     """In the last rung it has taken the place of another, in every start; in an earlier one it goes no further."""
     names = expected_names(trainer.errors)
-    last = min(point for rung, point in names if rung == "rung-2" and point != "paper")
-    first = min(point.name for point in POINTS if ("rung-1", point.name) not in names)
-    trainer.diverges = {("rung-2", last): 1, ("rung-0", first): 0}
+    last = min(point for rung, point in names if rung == "rung-3" and point != "paper")
+    first = min(point.name for point in POINTS if ("rung-2", point.name) not in names)
+    trainer.diverges = {("rung-3", last): 1, ("rung-1", first): 0}
     records = start(tmp_path)
-    diverged = records["rung-2", last]
+    diverged = records["rung-3", last]
     assert (diverged["status"], diverged["epochs"], diverged["best_error"]) == ("diverged", 1, None)
     assert "epoch 2: not finite" in diverged["error"]
-    assert records["rung-0", first]["status"] == "diverged" and ("rung-1", first) not in records
+    assert records["rung-1", first]["status"] == "diverged" and ("rung-2", first) not in records
     assert start(tmp_path) == records
 
 
 def test_no_point_goes_on_where_all_diverged(trainer, tmp_path):
-    trainer.diverges = {("rung-0", point.name): 0 for point in POINTS}
-    assert {rung for rung, point in start(tmp_path) if point != "paper"} == {"rung-0"}
+    trainer.diverges = {("rung-1", point.name): 0 for point in POINTS}
+    assert {rung for rung, point in start(tmp_path) if point != "paper"} == {"rung-1"}
 
 
 @pytest.mark.parametrize("failing", range(0, N_POINTS, 3))
 def test_a_failed_point_is_tried_again_and_the_end_is_the_same(trainer, tmp_path, failing):
     expected = start(tmp_path / "undisturbed")
-    name = "rung-0", f"point-{failing:03d}"
+    name = "rung-1", f"point-{failing:03d}"
     trainer.fails = {name: MemoryError("no room for 8 GB")}
     record = start(tmp_path / "failed")[name]
     assert record["status"] == "failed" and record["error"] == "MemoryError: no room for 8 GB"
@@ -202,11 +202,11 @@ def test_a_failed_point_is_tried_again_and_the_end_is_the_same(trainer, tmp_path
 
 
 def test_a_worker_killing_point_is_given_up(trainer, tmp_path):
-    trainer.fails = {("rung-0", "point-003"): Killed()}
+    trainer.fails = {("rung-1", "point-003"): Killed()}
     for _ in range(train_points.DEATHS):
         with pytest.raises(Killed):
             start(tmp_path)
-    record = start(tmp_path)["rung-0", "point-003"]
+    record = start(tmp_path)["rung-1", "point-003"]
     assert record["status"] == "failed" and "died 2 times" in record["error"]
 
 
@@ -222,20 +222,20 @@ def damages(text, other):
 
 def test_damaged_records_are_said_and_made_again(trainer, tmp_path, capsys):
     expected = start(tmp_path)
-    path = path_of(tmp_path / "rung-0", POINTS[4])
-    text, other = path.read_bytes(), path_of(tmp_path / "rung-0", POINTS[5]).read_bytes()
+    path = path_of(tmp_path / "rung-1", POINTS[4])
+    text, other = path.read_bytes(), path_of(tmp_path / "rung-1", POINTS[5]).read_bytes()
     for damaged in damages(text, other):
         path.write_bytes(damaged)
         trainer.made.clear()
         assert start(tmp_path) == expected
-        assert {name for name, _ in trainer.made} == {("rung-0", POINTS[4].name)}
+        assert {name for name, _ in trainer.made} == {("rung-1", POINTS[4].name)}
         said = capsys.readouterr().err
         assert "point-004.json: is damaged" in said and "made again" in said
 
 
 def test_a_checkpoint_that_cannot_be_used_is_made_anew(trainer, tmp_path, monkeypatch, capsys):
     expected = start(tmp_path / "undisturbed")
-    work = tmp_path / "damaged" / "rung-0" / POINTS[2].name
+    work = tmp_path / "damaged" / "rung-1" / POINTS[2].name
     work.mkdir(parents=True)
     (work / "checkpoint.npz").write_text("damaged")
     original = trainer.train
@@ -256,22 +256,22 @@ def test_records_name_the_versions_of_the_training(trainer, tmp_path):
 
 
 def test_what_is_wrong_with_all_points_ends_the_search(trainer, tmp_path):
-    trainer.fails = {("rung-0", "point-001"): TrainingError("the training set has labels outside 0 to 2")}
+    trainer.fails = {("rung-1", "point-001"): TrainingError("the training set has labels outside 0 to 2")}
     with pytest.raises(TrainingError, match="labels outside"):
         start(tmp_path)
-    trainer.fails = {("rung-0", "point-001"): OSError(28, "No space left on device")}
+    trainer.fails = {("rung-1", "point-001"): OSError(28, "No space left on device")}
     with pytest.raises(OSError, match="No space"):
         start(tmp_path)
 
 
-PLAN = {"format": 2, "n_points": 20, "halving": 3, "rungs": {"rung-0": {"train": 100, "valid": 100, "epochs": 9}},
+PLAN = {"format": 2, "n_points": 20, "halving": 3, "rungs": {"rung-1": {"train": 100, "valid": 100, "epochs": 9}},
         "space": {"k": {"choice": [1, 2]}, "output": {"choice": ["softmax"]}},
         "settings": {"hidden_layers_sizes": (50, 50)}, "training songs": ["a", "b"], "frames of the corpus": "01ab"}
 
 
 @pytest.mark.parametrize("change, said", [
     ({"halving": 0}, r"halving \(was 3, now 0\)"),
-    ({"rungs": {"rung-0": {"train": 100, "valid": 100, "epochs": 8}}}, r"rungs\.rung-0\.epochs \(was 9, now 8\)"),
+    ({"rungs": {"rung-1": {"train": 100, "valid": 100, "epochs": 8}}}, r"rungs\.rung-1\.epochs \(was 9, now 8\)"),
     ({"space": PLAN["space"] | {"k": {"choice": [1, 3]}}}, r"space\.k\.choice \(was \[1, 2\], now \[1, 3\]\)"),
     ({"space": {"k": PLAN["space"]["k"]}}, r"space\.output"),
     ({"settings": {"hidden_layers_sizes": (50,)}}, r"settings\.hidden_layers_sizes \(was \[50, 50\], now \[50\]\)"),
@@ -341,7 +341,7 @@ def test_no_task_whose_worker_died_is_lost_and_none_is_done_twice(monkeypatch):
 def test_records_damaged_in_every_way(trainer, tmp_path, capsys):
     """Announced and made again, or used."""
     expected = start(tmp_path)
-    folder, point = tmp_path / "rung-0", at_rung(POINTS[4], RUNGS[0])
+    folder, point = tmp_path / "rung-1", at_rung(POINTS[4], RUNGS[0])
     path = path_of(folder, point)
     whole = path.read_bytes()
     for number, (what, data) in enumerate(damaged_json(whole.decode())):

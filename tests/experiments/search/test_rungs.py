@@ -21,7 +21,7 @@ def test_a_rung_has_three_times_the_frames_of_the_one_before():
     found = rungs(GTZAN, 474, 3, 100.0, POINTS)
     assert [rung.n_frames["train"] for rung in found] == [23_926, 71_778, 215_334, 646_000]
     assert [rung.n_frames["valid"] for rung in found] == [9_556, 28_667, 86_000, 258_000]
-    assert [rung.name for rung in found] == ["rung-0", "rung-1", "rung-2", "rung-3"]
+    assert [rung.name for rung in found] == ["rung-1", "rung-2", "rung-3", "rung-4"]
 
 
 def test_few_frames_make_few_rungs():

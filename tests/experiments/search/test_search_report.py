@@ -181,7 +181,7 @@ def test_failures_are_named(out):
 
 def test_what_a_killed_worker_has_left_is_no_record(out):
     write_records(out, [record(0, [0.5])])
-    (out / "sweep" / "rung-0" / ".point-001-0badcafe.json").write_text('{"point": 1, "sett')
+    (out / "sweep" / "rung-1" / ".point-001-0badcafe.json").write_text('{"point": 1, "sett')
     assert [row["point"] for row in write_report(out)["rows"]] == [0]
 
 
@@ -198,7 +198,7 @@ def test_nothing_to_report(out):
                                           (json.dumps(POINTS[4]), "parts do not fit")])
 def test_damaged_record(out, content, why):
     write_records(out, POINTS)
-    (out / "sweep" / "rung-0" / "point-003.json").write_bytes(content.encode("latin-1"))
+    (out / "sweep" / "rung-1" / "point-003.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(DBNError, match=f"point-003.json: .*{why}"):
         write_report(out)
 
@@ -207,7 +207,7 @@ def test_records_damaged_in_every_way(out, monkeypatch):
     monkeypatch.setattr(sweep_report.sweep_pictures, "marginals", lambda *_: None)
     monkeypatch.setattr(sweep_report.sweep_pictures, "learning_curves", lambda *_: None)
     write_records(out, POINTS, record("paper", [0.5]))
-    path = out / "sweep" / "rung-0" / "point-003.json"
+    path = out / "sweep" / "rung-1" / "point-003.json"
     assert assert_noticed(path, [*damaged_json(path.read_text())][::13], lambda: write_report(out)) > 20
 
 
