@@ -208,7 +208,7 @@ PROFILES = {
     # 400 clips of 20 s, minutes on two cores. The pre-training rate is the paper's; the epochs are fewer than its 474.
     "demo": Profile(
         clips_per_genre=40, clip_seconds=20.0, svm_frames=4_000, svm_windows=4_000, n_tagged_clips=600,
-        sweep_frames=15_000, sweep_valid_frames=7_500, sweep_seconds=5.0, question_rows=7,
+        sweep_frames=15_000, sweep_valid_frames=7_500, sweep_seconds=2.5, question_rows=7,
         training=TrainingSettings(finetune_epochs=40)),
 
     # The chosen model of Table 1 on 1,000 clips of 30 s: 646,000 training frames.

@@ -1,6 +1,6 @@
 """The rungs of a search: on how many frames and for how many epochs its points are trained and compared.
 
-Every rung has a few times the frames of the one before, and as many epochs: on few frames a setting that learns
+Every rung has a few times the frames of the one before, and as many epochs or more: on few frames a setting that learns
 slowly can have its epochs for little, and few epochs would tell how fast a setting begins rather than what it reaches.
 """
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from dbn.errors import DBNError
 
 LEAST_FRAMES = {"train": 1000, "valid": 3000}  # of the first rung: fewer compare luck
 MOST_RUNGS = 4
+LAST = 40  # the last rung has epochs for one point in so many, if these are neither narrow nor wide
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Rung:
 
 def rungs(n_frames, epochs, divisor, seconds, points):
     """The rungs that a budget allows, each of which may cost as much as any other.
+
+    All points have their epochs in the first; from there they grow evenly to those of the last, which is as long as a
+    few points can afford, and at most as long as a training.
 
     Parameters
     ----------
@@ -62,12 +66,25 @@ def rungs(n_frames, epochs, divisor, seconds, points):
     shares = [divisor ** i for i in range(1, MOST_RUNGS) if n_frames["train"] >= LEAST_FRAMES["train"] * divisor ** i]
     sizes = [{part: max(-(-n // share), min(n, LEAST_FRAMES[part])) for part, n in n_frames.items()}
              for share in [*reversed(shares), 1]]
-    none, one = (sum(cost(point, sizes[0], n) for point in points) / len(points) for n in (0, 1))
-    affordable = int((seconds / len(sizes) - none) / (one - none))
-    if affordable < 1:
+    share = seconds / len(sizes)
+    first = _affordable(points, sizes[0], share)
+    if first < 1:
+        one = _mean_cost(points, sizes[0], 1)
         raise DBNError(f"--sweep-seconds {seconds:g}: one epoch of the first of {len(sizes)} rungs, on "
                        f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give {one * len(sizes):.2g} or more")
-    return [Rung(f"rung-{i}", size, min(epochs, affordable)) for i, size in enumerate(sizes, 1)]
+    last = max(first, _affordable(points, sizes[-1], share * LAST))
+    growth = (last / first) ** (1 / max(1, len(sizes) - 1))
+    return [Rung(f"rung-{i}", size, min(epochs, round(first * growth ** (i - 1)))) for i, size in enumerate(sizes, 1)]
+
+
+def _affordable(points, n_frames, seconds):
+    """The epochs that points of their average cost can have for so many seconds."""
+    none, one = (_mean_cost(points, n_frames, epochs) for epochs in (0, 1))
+    return int((seconds - none) / (one - none))
+
+
+def _mean_cost(points, n_frames, epochs):
+    return sum(cost(point, n_frames, epochs) for point in points) / len(points)
 
 
 def cost(point, n_frames, epochs):

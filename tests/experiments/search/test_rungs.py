@@ -38,9 +38,26 @@ def test_validation_frames_are_no_fewer_than_three_thousand():
 
 @pytest.mark.parametrize("seconds", [60.0, 100.0, 250.0])
 def test_the_first_rung_has_the_epochs_that_its_share_of_the_budget_allows(seconds):
-    found = rungs(GTZAN, 10_000, 3, seconds, POINTS)
-    epochs, = {rung.epochs for rung in found}
-    assert mean_cost(found[0], epochs) <= seconds / 4 < mean_cost(found[0], epochs + 1)
+    first, *_ = rungs(GTZAN, 10_000, 3, seconds, POINTS)
+    assert mean_cost(first, first.epochs) <= seconds / 4 < mean_cost(first, first.epochs + 1)
+
+
+@pytest.mark.parametrize("seconds", [60.0, 100.0, 250.0])
+def test_the_last_rung_has_epochs_for_one_point_in_forty(seconds):
+    *_, last = rungs(GTZAN, 10_000, 3, seconds, POINTS)
+    assert mean_cost(last, last.epochs) <= 40 * seconds / 4 < mean_cost(last, last.epochs + 1)
+
+
+def test_epochs_grow_evenly_to_those_of_a_training():
+    epochs = [rung.epochs for rung in rungs({"train": 15_000, "valid": 7500}, 10_000, 3, 1.0, POINTS)]
+    assert epochs[0] < epochs[1] < epochs[2] and epochs[1] == pytest.approx((epochs[0] * epochs[2]) ** 0.5, abs=0.5)
+    assert [rung.epochs for rung in rungs({"train": 15_000, "valid": 7500}, epochs[1] + 1, 3, 1.0, POINTS)] == [
+        *epochs[:2], epochs[1] + 1]
+
+
+def test_epochs_do_not_fall_where_frames_grow_fast():
+    first, *_, last = rungs(GTZAN, 10_000, 20, 100.0, POINTS)
+    assert first.epochs == last.epochs
 
 
 def test_no_rung_has_more_epochs_than_a_training():
