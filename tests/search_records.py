@@ -31,14 +31,16 @@ def diverged(point, **changes):
     return record(point, [0.9], "diverged", best=False, **changes)
 
 
-RUNGS = {f"rung-{i}": {"train": n, "valid": 500, "epochs": 5} for i, n in enumerate((333, 1000), 1)}
+RUNGS = {f"rung-{i}": {"train": n, "valid": 500, "epochs": epochs} for i, (n, epochs) in enumerate(
+    ((333, 5), (1000, 9)), 1)}
 
 
 def in_rungs(entry):
     """The records of a point in its rungs, where `entry` is that of the last rung, or of one that was halved."""
-    if entry["status"] == "halved":
-        return [entry | {"status": "finished"}]
-    return [entry] * len(RUNGS)
+    status = "finished" if entry["status"] == "halved" else entry["status"]
+    records = [entry | {"status": status, "settings": entry["settings"] | {"finetune_epochs": rung["epochs"]}}
+               for rung in RUNGS.values()]
+    return records[:1] if entry["status"] == "halved" else records
 
 
 def merged(entry):

@@ -241,9 +241,9 @@ def choices(settings):
     -------
     dict
         By what they are called: number of layers, units of each (a text where they differ), how the inputs are
-        scaled and for which kind of units, and the other settings.
+        scaled and for which kind of units, and the other settings, but for the epochs, which are the rung's.
     """
-    others = dict(settings)
+    others = {name: value for name, value in settings.items() if name != "finetune_epochs"}
     sizes = others.pop("hidden_layers_sizes")
     return {"layers": len(sizes), "units a layer": sizes[0] if len(set(sizes)) == 1 else units_text(sizes),
             "inputs": f"{others.pop('scaling')}, {others.pop('visible')}",

@@ -17,6 +17,9 @@ from dbn.training.settings import TrainingSettings
 # the second number of the seeds of these draws; training's own draws have 0 to 2
 DRAWING = 3
 
+# what a space does not name: these are made from "layers", "units" and "inputs", or are the search's and its rungs'
+OTHERWISE = {"seed", "hidden_layers_sizes", "visible", "finetune_epochs"}
+
 
 @dataclass(frozen=True)
 class Point:
@@ -70,7 +73,7 @@ def draw_point(space, number, base, scaling):
     DBNError
         The space names what is no setting, or a value that a setting cannot have.
     """
-    known = {field.name for field in fields(TrainingSettings)} - {"seed", "hidden_layers_sizes", "visible"}
+    known = {field.name for field in fields(TrainingSettings)} - OTHERWISE
     unknown = sorted(set(space) - known - {"layers", "units", "inputs"})
     if unknown:
         raise DBNError(f"experiments/profiles.py: the search space names {', '.join(unknown)}; it may name layers, "

@@ -82,7 +82,7 @@ def summary(points, paper, **plan):
 def test_summary():
     found = summary(POINTS, record("paper", [0.6, 0.44]))
     assert [(row["rank"], row["point"]) for row in found["rows"]] == [(1, 1), (2, 4), (3, 0), (4, 3), (None, 2)]
-    assert found["winner"]["point"] == 1 and found["winner"]["settings"] == POINTS[1]["settings"]
+    assert found["winner"]["point"] == 1 and found["winner"]["settings"] == POINTS[1]["settings"] | {"finetune_epochs": 9}
     assert found["paper_setting"]["rank"] == 3  # of those in the last rung, two are better
     assert found["paper_setting"]["distance"] == pytest.approx(0.03)
     assert found["counts"] == {"finished": 3, "diverged": 1, "halved": 1, "missing": 2}
@@ -139,7 +139,7 @@ def test_everything_is_written(out, capsys):
     assert last.startswith("| the paper's setting (rank 3 of 4) |")
     for part in ("number 3 of 4",
                  "Rung 1: 5 points, 333 frames, at most 5 epochs; the paper's setting is number 4 of 6; 4 went on. "
-                 "Rung 2: 4 points, 1,000 frames, at most 5 epochs; the paper's setting is number 3 of 5.",
+                 "Rung 2: 4 points, 1,000 frames, at most 9 epochs; the paper's setting is number 3 of 5.",
                  "0.0300 above that of the winner, point 1", "3 reached the last rung",
                  "1 stopped before it", "1 diverged", "667 points an hour", "Synthetic",
                  "3,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",

@@ -66,7 +66,8 @@ def test_rectified_units_are_drawn_without_pretraining():
     assert {(point.activation, point.pretrain_epochs > 0) for point in drawn} == {("sigmoid", True), ("relu", False)}
 
 
-@pytest.mark.parametrize("space", [{"units_per_layer": Choice(5)}, {"seed": Choice(1, 2)}, {"visible": Choice("x")}])
+@pytest.mark.parametrize("space", [{"units_per_layer": Choice(5)}, {"seed": Choice(1, 2)}, {"visible": Choice("x")},
+                                   {"finetune_epochs": Choice(9)}])
 def test_a_name_that_is_no_setting_is_refused(space):
     with pytest.raises(DBNError, match=rf"profiles\.py: the search space names {next(iter(space))}; it may"):
         draw_point(space, 0, BASE, "max")
