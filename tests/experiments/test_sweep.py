@@ -179,6 +179,6 @@ def test_full_disk(smoke_run, expected, tmp_path):
         assert searched(out) == expected
         after = inodes(disk)
         assert len(before) >= 2 and {name: after[name] for name in before} == before
-        assert json.loads((disk / "plan.json").read_text())["n_points"] == 4
+        assert json.loads((disk / "plan.json").read_text())["n_points"] == 6
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
