@@ -82,7 +82,8 @@ def summary(points, paper, **plan):
 def test_summary():
     found = summary(POINTS, record("paper", [0.6, 0.44]))
     assert [(row["rank"], row["point"]) for row in found["rows"]] == [(1, 1), (2, 4), (3, 0), (4, 3), (None, 2)]
-    assert found["winner"]["point"] == 1 and found["winner"]["settings"] == POINTS[1]["settings"] | {"finetune_epochs": 9}
+    assert found["winner"]["point"] == 1
+    assert found["winner"]["settings"] == POINTS[1]["settings"] | {"finetune_epochs": 9}
     assert found["paper_setting"]["rank"] == 3  # of those in the last rung, two are better
     assert found["paper_setting"]["distance"] == pytest.approx(0.03)
     assert found["counts"] == {"finished": 3, "diverged": 1, "halved": 1, "missing": 2}
