@@ -9,7 +9,7 @@ from dbn.errors import DBNError
 
 LEAST_FRAMES = {"train": 1000, "valid": 3000}  # of the first rung: fewer compare luck
 MOST_RUNGS = 4
-LAST = 40  # the last rung has epochs for one point in so many, if these are neither narrow nor wide
+PER_FINALIST = 40  # the last rung has epochs for one point in so many, if these are neither narrow nor wide
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def rungs(n_frames, epochs, divisor, seconds, points):
         one = _mean_cost(points, sizes[0], 1)
         raise DBNError(f"--sweep-seconds {seconds:g}: one epoch of the first of {len(sizes)} rungs, on "
                        f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give {one * len(sizes):.2g} or more")
-    last = max(first, _affordable(points, sizes[-1], share * LAST))
+    last = max(first, _affordable(points, sizes[-1], share * PER_FINALIST))
     growth = (last / first) ** (1 / max(1, len(sizes) - 1))
     return [Rung(f"rung-{i}", size, min(epochs, round(first * growth ** (i - 1)))) for i, size in enumerate(sizes, 1)]
 

@@ -72,8 +72,8 @@ def read_winner(out, search, run):
         raise DBNError(f"--from-sweep: the search is not finished, {missing} of its {about['n_points']} points are not "
                        f"done ({path}); go on with\n  {search}")
     if winner is None:
-        raise DBNError(f"--from-sweep: the search has no winner: none of its points was trained to its end ({path}); "
-                       "change the space in experiments/profiles.py")
+        raise DBNError(f"--from-sweep: the search has no winner: none of its points has an error in the last rung "
+                       f"({path}); change the space in experiments/profiles.py")
     _check_options(path, made_with, run)
     return settings, about
 

@@ -161,7 +161,7 @@ def test_pauses_change_nothing(quick, tmp_path, pauses):
         reached = max(reached, max_epoch)
         assert paused.stopped == "paused" and len(paused.history) == 6 + reached
         errors = [record["valid_error"] for record in paused.history[6:]]
-        assert paused.best_error == min(errors, default=paused.best_error)  # a search compares what there is by then
+        assert paused.best_error == min(errors, default=paused.best_error)
         if len(errors) > 1:
             assert errors == [record["valid_error"] for record in expected.history[6:6 + reached]]
     assert_same(run_in(tmp_path, max_epoch=6), expected)
