@@ -93,8 +93,7 @@ def search(options, space=SPACE):
         kinds = sorted({point.scaling for point in missing})
         make_inputs(inputs / rung.name, run, kinds, chosen_frames(run, rung.n_frames))
         yield from results(train_point, {
-            point.name: (folder / rung.name, inputs / rung.name, point, len(store.classes),
-                         f"{data_key} {json.dumps(rung.n_frames)}", start)
+            point.name: (folder / rung.name, inputs / rung.name, point, len(store.classes), data_key, start)
             for point in (at_rung(point, rung) for point in missing)})
         remove_inputs(inputs / rung.name)
 
