@@ -47,7 +47,8 @@ def layers_of(model):
     """Every layer of a :class:`dbn.trained.model.Model` from the bottom: list of :class:`Layer`."""
     sizes = [len(model.scaling.gain), *(weights.shape[1] for weights in model.weights)]
     visible = "Gaussian" if model.visible == "gaussian" else "binary"
-    hidden = [Layer(f"Hidden layer {i}", size, "binary units", "tab:blue") for i, size in enumerate(sizes[1:-1], 1)]
+    kind = "rectified" if getattr(model, "activation", "sigmoid") == "relu" else "binary"
+    hidden = [Layer(f"Hidden layer {i}", size, f"{kind} units", "tab:blue") for i, size in enumerate(sizes[1:-1], 1)]
     return [Layer("Inputs (DFT magnitudes)", sizes[0], f"{visible} units", "0.8"), *hidden,
             Layer("Classes", sizes[-1], f"{model.output} outputs", "tab:orange")]
 
@@ -67,14 +68,16 @@ def draw(model):
     layers = layers_of(model)
     rows = [circle_positions(layer.units) for layer in layers]
     right = max(row[-1] for row in rows) + 1
+    pretrained = {record["layer"] for record in model.history if record["stage"] == "pretrain"}
     figure, axes = plt.subplots(figsize=(9, 0.6 + 0.95 * len(layers)), layout="constrained")
     for i, (layer, row) in enumerate(zip(layers, rows)):
         _draw_layer(axes, layer, row, i * STEP, -right)
     for i, (below, above) in enumerate(zip(rows, rows[1:])):
-        is_rbm = i < model.n_layers
+        is_rbm = i + 1 in pretrained
         _draw_weights(axes, below, above, i * STEP, "-" if is_rbm else (0, (4, 3)))
         n_weights = "{:,} × {:,} weights".format(*model.weights[i].shape)  # of bases, their frames one below the other
-        name, note = (f"RBM {i + 1}", n_weights) if is_rbm else ("Output layer", f"{n_weights}, not pre-trained")
+        name = f"RBM {i + 1}" if is_rbm else f"Layer {i + 1}" if i < model.n_layers else "Output layer"
+        note = n_weights if is_rbm else f"{n_weights}, not pre-trained"
         _draw_brace(axes, right, (i + 0.13) * STEP, (i + 0.87) * STEP, name, note)
     axes.set(xlim=(-right - 6, right + 6.5), ylim=(-1, (len(layers) - 1) * STEP + 1), aspect="equal")
     axes.axis("off")

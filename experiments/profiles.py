@@ -140,7 +140,7 @@ class Profile:
     # --- the network and its training (§3, §4.1, Table 1), or a convolutional network's settings ---
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
-    # --- the search for such a network (§4.1: "about 200 different combinations", the best validation error wins) ---
+    # --- the search for such a network (§4.1: about 200 combinations, the best validation error wins) ---
     sweep_points: int = 200
     # the budget: seconds of one process for a point on the average, over all rungs, by the search's own estimate
     sweep_seconds: float = 50.0

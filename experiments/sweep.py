@@ -14,7 +14,7 @@ from experiments.search import report as sweep_report
 from experiments.search.halving import Search, at_rung
 from experiments.search.inputs import chosen_frames, make_inputs, remove_inputs
 from experiments.search.pool import results, workers
-from experiments.search.rungs import rungs
+from experiments.search.rungs import MEASURED, rungs
 from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
@@ -25,7 +25,7 @@ TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
                                "tcp://host:8786, instead of --jobs processes; all machines share --out's file system"}}
 
-FORMAT = 2
+FORMAT = 3
 AVERAGED = 200  # points by which the budget is laid out: as many for a search of any size, so that it can grow
 
 
@@ -37,8 +37,11 @@ def main(argv=None):
     if options.network != "frames":
         raise DBNError("--network convolutional: the search draws settings of the paper's network; leave it out")
     n_points = options.profile.sweep_points
-    if (options.profile.train_songs, options.profile.train_share) != (1, 1):
-        raise DBNError("--train-songs and --train-share are for tables and questions; a search takes --sweep-frames")
+    if (options.profile.train_songs, options.profile.train_share, options.profile.pretrain_songs) != (1, 1, "labelled"):
+        raise DBNError("--train-songs, --train-share and --pretrain-songs are for tables and questions; a search takes "
+                       "--sweep-frames")
+    if options.repeats > 1:
+        raise DBNError("--repeats: a search has one seed, and so have the tables that take its winner; leave it out")
     print(f"{TITLE}: {n_points} points, {options.dataset}, profile {options.profile_name}; results go to "
           f"{options.out / 'sweep.md'}", flush=True)
     with ended_by_interrupt(STOPPED):
@@ -69,7 +72,7 @@ def search(options, space=SPACE):
     profile = options.profile
     run = Run(Corpora(options), options.seed)
     split, store = run.split, run.corpora.store
-    warn(run.corpora, [run])
+    warn([(run.corpora, [run])])
     limits = {"train": profile.sweep_frames, "valid": profile.sweep_valid_frames}
     n_frames = {part: min(limit or math.inf, run.songs(part).n_frames) for part, limit in limits.items()}
     base = replace(run.settings, finetune_epochs=profile.sweep_epochs or profile.training.finetune_epochs)
@@ -85,6 +88,7 @@ def search(options, space=SPACE):
     data = songs_of_plan(store, split)
     data_key, start = hashlib.sha256(json.dumps(data).encode()).hexdigest(), secrets.token_hex(8)
     plan = {"format": FORMAT, "n_points": len(points), "halving": profile.sweep_halving,
+            "seconds": profile.sweep_seconds if profile.sweep_halving > 1 else None,  # of a point: how many go on
             "rungs": {rung.name: rung.n_frames | {"epochs": rung.epochs} for rung in ladder},
             "space": {name: distribution.as_json() for name, distribution in space.items()},
             "settings": paper.as_json(), **data}
@@ -103,8 +107,9 @@ def search(options, space=SPACE):
         seconds = the_search.expected_seconds()
         if seconds:
             print(_text(ladder))
-            print(f"about {math.ceil(seconds / n_workers / 60)} min with {n_workers} process(es), by an estimate, and "
-                  "some for the compiler at its first time; stopped, the same command goes on", flush=True)
+            low, high = (math.ceil(times * seconds / n_workers / 60) for times in MEASURED)
+            print(f"{low} to {high} min with {n_workers} process(es), by an estimate, and some for the compiler at its "
+                  "first time; stopped, the same command goes on", flush=True)
             if n_workers > 1:
                 compile_first([*points, paper])
         the_search.run()

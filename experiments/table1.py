@@ -5,7 +5,7 @@ from experiments import paper
 from experiments.steps import pictures
 from experiments.steps.judging import Judge, interval_text
 from experiments.steps.options import parse, run_script
-from experiments.steps.pipeline import prepared_runs
+from experiments.steps.pipeline import n_frames, prepared_runs
 from experiments.steps.reporting import heading, markdown_table, table_result, units_text, value_text, write_table
 
 TITLE = "Table 1: the network"
@@ -76,7 +76,7 @@ def _rate(models, **which):
     for model in models:
         seconds = [record["seconds"] for record in model.history if which.items() <= record.items()][1:]
         if seconds:
-            rates.append(model.about["n_frames"]["train"] / np.median(seconds))
+            rates.append(n_frames(model, which["stage"]) / np.median(seconds))
     return float(np.mean(rates)) if rates else None
 
 
@@ -104,7 +104,8 @@ def draw(options, corpora, runs):
     predicted = np.concatenate([run.test_predictions["predicted"] for run in runs])
     pictures.confusion_matrix(options.out / "table1-confusion", true, predicted, corpora.corpus.classes,
                               f"Test songs by the network alone, {options.dataset}")
-    pictures.learning_curves(options.out / "table1-learning", runs[0].model.history,
+    model = runs[0].model
+    pictures.learning_curves(options.out / "table1-learning", model.history, model.about["best_epoch"],
                              f"{options.dataset}, seed {runs[0].seed}")
 
 

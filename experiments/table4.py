@@ -104,7 +104,7 @@ def _difference_text(row):
 
 def _heading(result):
     n_clips, corpus = result["n_clips"], corpus_name(result["dataset"])
-    folds = "by artist" if n_clips["of unknown artists"] < n_clips["used"] else "by clip, as all artists are unknown"
+    folds = "by artist or album" if any(result["artists"].values()) else "by clip, as all artists are unknown"
     return (f"## {TITLE}; {corpus}, profile {result['profile']}\n\n"
             f"{n_clips['used']} clips, {len(result['tags'])} tags, {result['settings']['tag_folds']} folds {folds}; "
             f"seed {result['seed']}. The network was trained on genres ({corpus_name(result['network']['dataset'])}) "

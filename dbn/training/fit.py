@@ -71,7 +71,8 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
     result = loop(train_set, valid_set, len(classes), settings, directory, data_key, pretrain_set=pretrain_set)
     about = about | {"settings": asdict(settings), "best_epoch": result.best_epoch, "best_error": result.best_error,
                      "stopped": result.stopped, "versions": result.versions, "versions_of_frames": store.versions,
-                     "n_frames": {"train": train_set.n_frames, "valid": valid_set.n_frames if valid_set else 0},
+                     "n_frames": {"pretrain": (pretrain_set or train_set).n_frames, "train": train_set.n_frames,
+                                  "valid": valid_set.n_frames if valid_set else 0},
                      "seconds": {"scaling": scaling_seconds, "pretrain": result.seconds("pretrain"),
                                  "finetune": result.seconds("finetune")}, "peak_bytes": peak_bytes()}
     return model_class.from_dbn(result.dbn, scaling, classes, store.settings, result.history, about)

@@ -43,5 +43,5 @@ def svm_rows(sizes):
                       for ours, theirs in zip(labels[LIBRARY], labels[SKLEARN]))
     rates = " against ".join(f"{1 / np.median(a_frame[name]):,.0f}" for name in (LIBRARY, SKLEARN))
     return [row(work, SKLEARN, a_frame[SKLEARN] / a_frame[LIBRARY], "x", 20.0,
-                note=f"{rates} frames/s; {svm.svc_.n_support_.sum():,} support vectors; SVC.predict timed on "
-                     f"{n_compared:,} of the frames, {n_different} labels differ")]
+                note=f"{rates} frames/s; {svm.svc_.n_support_.sum():,} support vectors; "
+                     f"compared on {n_compared:,} of the frames, {n_different} labels differ")]

@@ -48,11 +48,11 @@ RESULTS = (
            (("figure1.png", "The deep belief network as a stack of RBMs, each layer with its number of units."),)),
     Result("sweep", "Search: hyper-parameters", "§4.1",
            "Points drawn at random, ranked by the validation error of single frames; test songs were not looked at. "
-           "Shown are the best ten and the paper's own setting.",
+           "Shown are the best ten and the profile's own setting, which is the paper's unless an option changes it.",
            (("sweep-marginals.png", "Validation frame error of every point against each hyper-parameter, with the "
-             "median of each category and the paper's setting; crosses on top are points without an error."),
+             "median of each category and the profile's own setting; crosses on top are points without an error."),
             ("sweep-learning.png", "Validation frame error against the epoch of fine-tuning: the ten best points in "
-             "colour, the paper's setting dashed in black, all others grey."))),
+             "colour, the profile's own setting dashed in black, all others grey."))),
     Result("table1", "Table 1: the network's training", "§4.1",
            "Hyper-parameters, training statistics and the accuracy of the network alone: the mean of its frame "
            "predictions names the song.",
@@ -138,7 +138,8 @@ SHARES = {"accuracies", "neighbour_share_space", "neighbour_share_plane", "other
           "network_minus_ci95", "valid_error"}
 IN_WORDS = {"ci95_method", "p_vs_mfcc_method", "difference_ci95_method"}  # a sentence at the table says it
 RANGES = {"C", "gamma"}  # one value a seed
-STEPS = {"sweep": "search", "corpus": "making the corpus", "frames": "DFTs of all frames",
+SHARED_STEPS = {"corpus", "frames", "mfcc", "scaling", "pretrain", "finetune"}
+STEPS = {"corpus": "making the corpus", "frames": "DFTs of all frames",
          "mfcc": "MFCCs of all frames",
          "scaling": "fitting the scaling", "pretrain": "pre-training", "finetune": "fine-tuning",
          "figure2": "t-SNE and neighbours", "features": "features of the examples", "test": "test songs",
@@ -153,7 +154,7 @@ def _chosen(result):
 
 
 def _mfccs(settings, result):
-    if result.get("winner_of_search"):
+    if result.get("winner_of_search") and result.get("table") in ("table2", "table3"):
         return "coefficients, mel bands and deltas that the validation songs chose, as each table says"
     return f"{settings['n_mfcc']} coefficients with the zeroth, {settings['n_mels']} mel bands"
 

@@ -9,7 +9,7 @@ ORDER = [entry.name for entry in RESULTS + QUESTIONS]
 
 
 def load_results(out):
-    """Every ``<name>.json`` of a folder that holds rows.
+    """Every ``<name>.json`` of a folder that is a table or figure with rows.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def load_results(out):
             content = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise DBNError(f"{path}: is damaged ({error}); delete it and run its script again") from error
-        if isinstance(content, dict) and isinstance(content.get("rows"), list):
+        if isinstance(content, dict) and "table" in content and isinstance(content.get("rows"), list):
             found[path.stem] = content
     found = dict(sorted(found.items(), key=lambda item: ORDER.index(item[0]) if item[0] in ORDER else len(ORDER)))
     _check_one_corpus(out, found)

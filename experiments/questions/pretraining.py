@@ -42,7 +42,7 @@ def _rows(options, inputs, n_songs, share):
     none = f"{inputs}{n_songs} labelled songs, no pre-training"
     rows = [Variant(none, profile, more | {"pretrain_epochs": 0})]
     on = {"these": "labelled", "all": "all", "all and other music": str(options.unlabelled)}
-    if share == 1:
+    if share * options.profile.train_songs == 1:
         on.pop("all")  # they are these
     if options.unlabelled is None or inputs:
         on.pop("all and other music")

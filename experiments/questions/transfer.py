@@ -1,13 +1,14 @@
 """What is learnt on another corpus, used on this one: its networks, and the settings that won its search (§5.3, §6).
 
-Songs of the other corpus that are test songs here, by their names, teach nothing; where a split is by artist, nor do
-other songs of those artists. A search whose songs are test songs here is refused.
+Songs of the other corpus that are test songs here, by their names or by their bytes, teach nothing; where a split is by
+artist, nor do other songs of those artists. A search whose songs are test songs here, by their names, is refused.
 """
 from dataclasses import replace
 
 from dbn.datasets.splits import split_by_artist, split_by_class, write_split
 from dbn.errors import DBNError
 from experiments.questions import answer
+from experiments.steps.known_songs import known_songs, same_names
 from experiments.steps.options import path_of, run_script
 from experiments.steps.pipeline import Corpora, Run, prepared_systems
 from experiments.steps.question import Variant, replace_options
@@ -37,10 +38,14 @@ def searched_elsewhere(options):
     """The settings that won another corpus's search, as a row; a DBNError if songs that are test songs here chose them.
     """
     training, searched, songs = winner_elsewhere(options.other_results)
-    songs &= {name for seed in _seeds(options) for name in Run(Corpora(options), seed).split.test}
-    if searched == options.dataset and songs:
+    own = Corpora(options)
+    tested = {name for seed in _seeds(options) for name in Run(own, seed).split.test}
+    both = [name for name, same in same_names([track.name for track in own.corpus.tracks], songs).items()
+            if same & tested]
+    is_other_music = searched != options.dataset and "synthetic" in (searched, options.dataset)
+    if both and not is_other_music:
         raise DBNError(f"--other-results {options.other_results}: that search chose by songs that are test songs here, "
-                       f"such as {min(songs)}; give a search on other music")
+                       f"such as {min(both)}; give a search on other music")
     scaling = training.pop("scaling")
     return Variant(f"settings of the search on {searched}", {"scaling": scaling}, training)
 
@@ -55,14 +60,15 @@ def other_networks(options):
     profile = replace(options.profile, corpus_seed=options.profile.corpus_seed + 1) if is_twin else options.profile
     other = replace_options(options, dataset=options.other_dataset, root=options.other_root, winner=None,
                             profile=profile, out=options.out / "other")
-    tracks = Corpora(other).corpus.tracks
-    systems = []
+    own, tracks = Corpora(options), Corpora(other).corpus.tracks
+    is_music = other.dataset != "synthetic"
+    known = known_songs(own.corpus, tracks, other.out / "frames") if is_music else {}
+    by_artist, systems = profile.split == "artist", []
     for seed in _seeds(options):
-        own = Corpora(options)
-        tested = set(() if other.dataset == "synthetic" else Run(own, seed).split.test)
-        by_artist = profile.split == "artist"
+        tested = set(Run(own, seed).split.test if is_music else ())
         artists = {track.artist for track in own.corpus.tracks if track.name in tested and by_artist} - {""}
-        left = [track for track in tracks if track.name not in tested and track.artist not in artists]
+        left = [track for track in tracks
+                if not tested & known.get(track.name, set()) and track.artist not in artists]
         path = other.out / f"split-{seed}.csv"
         write_split((split_by_artist if by_artist else split_by_class)(left, seed), path)
         systems.append(replace_options(other, seed=seed, repeats=1, profile=replace(profile, split=str(path))))

@@ -8,7 +8,7 @@ import math
 from dataclasses import replace
 
 from dbn.system.progress import progress_bar
-from experiments.search.records import is_over, read_record
+from experiments.search.records import is_over, read_record, remove_record
 from experiments.search.rungs import cost
 
 
@@ -40,7 +40,8 @@ class Search:
     """
 
     def __init__(self, folder, points, extra, rungs, budget, train):
-        self.points, self.extra, self.rungs, self.budget, self.train = points, extra, rungs, budget, train
+        self.folder, self.points, self.extra, self.rungs = folder, points, extra, rungs
+        self.budget, self.train = budget, train
         self.records = [{point.name: read_record(folder / rung.name, at_rung(point, rung))
                          for point in [*points, extra]} for rung in rungs]
 
@@ -55,6 +56,7 @@ class Search:
         alive = self.points
         with _bar() as bar:
             for i in range(len(self.rungs)):
+                self._forget_others(i, alive)
                 missing = self._missing(i, alive)
                 if missing:
                     self._train(i, missing, bar)
@@ -69,6 +71,14 @@ class Search:
                 return sum(self._cost(i, point) for point in missing) + self._expected_after(i)
             alive = self._go_on(i, alive)
         return 0
+
+    def _forget_others(self, i, alive):
+        """Remove the records in rung `i` of points that are not `alive`, which a search of fewer points let through."""
+        rung = self.rungs[i]
+        for point in set(self.points).difference(alive):
+            if self.records[i][point.name] is not None:
+                remove_record(self.folder / rung.name, at_rung(point, rung))
+                self.records[i][point.name] = None
 
     def _missing(self, i, alive):
         """The points that rung `i` has to train, the longest first."""

@@ -23,7 +23,7 @@ def marginals(path, points, paper, names, title):
     points : list of dict
         Records of the search, with ``choices``: the value of each hyper-parameter by name.
     paper : dict or None
-        That of the paper's own setting.
+        That of the paper's own setting, or of the profile's, with ``called``, its name.
     names : list of str
         The hyper-parameters that were searched. Real numbers go on a logarithmic axis, all others are categories.
     title : str
@@ -79,7 +79,7 @@ def _draw_marginal(axes, name, points, paper, top):
         axes.axvline(place_of[paper_value], color="black", linewidth=0.8, linestyle=":", zorder=1)
         if paper["best_error"] is not None:
             axes.plot(place_of[paper_value], paper["best_error"], linestyle="", marker="D", markersize=7,
-                      color="#F0E442", markeredgecolor="black", label="the paper's setting", zorder=4)
+                      color="#F0E442", markeredgecolor="black", label=paper["called"], zorder=4)
 
 
 def _draw_medians(axes, categories, values, points):
@@ -118,7 +118,7 @@ def learning_curves(path, points, paper, n_best, title):
         _draw_curve(axes, record, color=colour, linewidth=1.5, label=f"{rank}: point {record['point']}",
                     zorder=4 - rank / 100)
     if paper:
-        _draw_curve(axes, paper, color="black", linewidth=1.5, linestyle="--", label="the paper's setting", zorder=5)
+        _draw_curve(axes, paper, color="black", linewidth=1.5, linestyle="--", label=paper["called"], zorder=5)
     axes.set(xlabel="epoch of fine-tuning", ylabel="validation frame error")
     if max((record["epochs"] for record in points), default=0) > 20:
         axes.set_xscale("log")

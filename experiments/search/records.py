@@ -85,6 +85,13 @@ def write_record(folder, point, record):
     shutil.rmtree(work_folder(folder, point), ignore_errors=True)
 
 
+def remove_record(folder, point):
+    """Remove a record that is there."""
+    path = path_of(folder, point)
+    with disk_errors(path):
+        path.unlink()
+
+
 def read_record(folder, point):
     """The record of a point; None if there is none, or if it is damaged, which is announced."""
     return kept_json(path_of(folder, point), RECORD,

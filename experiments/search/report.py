@@ -3,19 +3,22 @@
 Everything is made from the records that the search has left, one file a point; nothing is trained here and no test
 song is looked at.
 """
+import json
 from collections import Counter
+from dataclasses import asdict
 from functools import partial
-from itertools import count
 
 from dbn.errors import DamagedError, DBNError
 from dbn.system.files import disk_errors
 from dbn.system.stored import COUNT, read_json
+from experiments.profiles import PROFILES
 from experiments.search import pictures as sweep_pictures
 from experiments.search.records import RECORD, is_whole
 from experiments.search.space import name_of
 from experiments.steps.options import command
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.reporting import corpus_name, markdown_table, table_result, units_text, value_text, write_table
+from experiments.steps.winner import TAKEN
 
 TITLE = "Search: hyper-parameters"
 N_BEST = 10  # points in the table, and in colour among the learning curves
@@ -58,7 +61,7 @@ def write(options, folder):
     write_table(options.out, result, as_markdown(result))
     title = f"{corpus_name(options.dataset)}, profile {options.profile_name}, seed {options.seed}"
     described = [record | {"choices": choices(record["settings"])} for record in ranked(points)]
-    paper = paper and paper | {"choices": choices(paper["settings"])}
+    paper = paper and paper | {"choices": choices(paper["settings"]), "called": called(paper["settings"])}
     sweep_pictures.marginals(options.out / "sweep-marginals", described, paper, searched(points), title)
     sweep_pictures.learning_curves(options.out / "sweep-learning", described, paper, N_BEST, title)
     return result
@@ -216,7 +219,7 @@ def _shown(rows, paper_row, n_ranked, names):
     named = [(str(row["rank"]), row) for row in rows[:N_BEST] if row["rank"]]
     if paper_row:
         rank = f"rank {paper_row['rank']} of {n_ranked}" if paper_row["rank"] else paper_row["status"]
-        named.append((f"the paper's setting ({rank})", paper_row))
+        named.append((f"{called(paper_row['settings'])} ({rank})", paper_row))
     return [{"name": name, "point": row["point"] if row is not paper_row else None,
              "frame error": row["best_error"], "epoch": row["best_epoch"],
              **{name: _rounded(value) for name, value in choices(row["settings"]).items() if name in names},
@@ -250,6 +253,13 @@ def choices(settings):
             **{LABELS.get(name, name): value for name, value in others.items()}}
 
 
+def called(settings):
+    """What the setting that stands beside the points is called: the paper's, unless an option has changed it."""
+    paper = asdict(PROFILES["paper"].training) | {"scaling": PROFILES["paper"].scaling}
+    is_same = all(settings[name] == json.loads(json.dumps(paper[name])) for name in TAKEN)
+    return "the paper's setting" if is_same else "the profile's setting"
+
+
 def searched(points):
     """The names among :func:`choices` that differ between the points: list of str."""
     chosen = [choices(record["settings"]) for record in points]
@@ -261,9 +271,9 @@ def as_markdown(result):
     shown = result["shown"]
     columns = [name for name in shown[0] if name != "name"] if shown else []
     cells = [[row["name"], *("" if row[name] is None else value_text(row[name]) for name in columns)] for row in shown]
-    songs, settings = result["n_songs"], result["settings"]
-    training = _frames_text(settings["sweep_frames"], f"{songs['train']} songs")
-    validation = _frames_text(settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
+    songs, settings, last = result["n_songs"], result["settings"], result["rungs"][-1]
+    training = _frames_text(last["train"], settings["sweep_frames"], f"{songs['train']} songs")
+    validation = _frames_text(last["valid"], settings["sweep_valid_frames"], f"{songs['valid']} validation songs")
     return (f"## {TITLE}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
             f"{result['n_points']} points drawn at random with seed {result['seed']}, in the last rung trained on "
             f"{training} and ranked by their share of wrong frames among {validation}; those that reached it come "
@@ -271,15 +281,16 @@ def as_markdown(result):
             f"{markdown_table(['', *columns], cells)}\n\n{_remarks(result)}")
 
 
-def _rung_text(number, rung):
+def _rung_text(number, rung, name):
     what = f"Rung {number}: {rung['points']} points, {rung['train']:,} frames, at most {rung['epochs']} epochs"
     rank, went_on = rung["paper_rank"], rung["went_on"]
-    place = f"; the paper's setting is number {rank} of {rung['points'] + 1}" if rank else ""
+    place = f"; {name} is number {rank} of {rung['points'] + 1}" if rank else ""
     return what + place + ("." if went_on is None else f"; {went_on} went on.")
 
 
-def _frames_text(n_frames, songs):
-    return f"all frames of {songs}" if n_frames is None else f"{n_frames:,} frames, drawn at random, of {songs}"
+def _frames_text(n_frames, limit, songs):
+    are_drawn = limit is not None and n_frames == limit
+    return f"{n_frames:,} frames, drawn at random, of {songs}" if are_drawn else f"all {n_frames:,} frames of {songs}"
 
 
 def _remarks(result):
@@ -291,11 +302,12 @@ def _remarks(result):
     elif paper and paper["distance"] is not None:
         side = "above" if paper["distance"] >= 0 else "below"
         n_ranked = 1 + sum(row["status"] == "finished" for row in result["rows"])
-        remarks.append(f"Among the points of the last rung the paper's own setting would be number "
+        remarks.append(f"Among the points of the last rung {called(paper['settings'])} would be number "
                        f"{paper['rank']} of {n_ranked}: its validation frame error is {abs(paper['distance']):.4f} "
                        f"{side} that of the winner, point {winner['point']}.")
     if len(result["rungs"]) > 1:
-        remarks += map(_rung_text, count(1), result["rungs"])
+        name = paper and called(paper["settings"])
+        remarks += [_rung_text(number, rung, name) for number, rung in enumerate(result["rungs"], 1)]
     counts = result["counts"]
     ends = [f"{counts[status]} {words}" for status, words in STATUSES.items() if counts.get(status)]
     remarks.append(f"Of {result['n_points']} points: {', '.join(ends)}"

@@ -3,6 +3,7 @@
 Every rung has a few times the frames of the one before, and as many epochs or more: on few frames a setting that learns
 slowly can have its epochs for little, and few epochs would tell how fast a setting begins rather than what it reaches.
 """
+import math
 from dataclasses import dataclass
 
 from dbn.errors import DBNError
@@ -10,6 +11,7 @@ from dbn.errors import DBNError
 LEAST_FRAMES = {"train": 1000, "valid": 3000}  # of the first rung: fewer compare luck
 MOST_RUNGS = 4
 PER_FINALIST = 40  # the last rung has epochs for one point in so many, if these are neither narrow nor wide
+MEASURED = 1.6, 2.6  # times its estimate a search took on the machines of RESULTS.md, every core of which was busy
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,11 @@ def rungs(n_frames, epochs, divisor, seconds, points):
     first = _affordable(points, sizes[0], share)
     if first < 1:
         one = _mean_cost(points, sizes[0], 1)
+        least = one * len(sizes)
+        step = 10.0 ** (math.floor(math.log10(least)) - 1)
         raise DBNError(f"--sweep-seconds {seconds:g}: one epoch of the first of {len(sizes)} rungs, on "
-                       f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give {one * len(sizes):.2g} or more")
+                       f"{sizes[0]['train']:,} frames, takes {one:.2g} s a point: give "
+                       f"{math.ceil(least / step + 1e-6) * step:.2g} or more")
     last = max(first, _affordable(points, sizes[-1], share * PER_FINALIST))
     growth = (last / first) ** (1 / max(1, len(sizes) - 1))
     return [Rung(f"rung-{i}", size, min(epochs, round(first * growth ** (i - 1)))) for i, size in enumerate(sizes, 1)]
@@ -90,9 +95,9 @@ def _mean_cost(points, n_frames, epochs):
 def cost(point, n_frames, epochs):
     """About how many seconds a process needs for a point.
 
-    By what was measured on the machine that RESULTS.md names: every weight costs, more so in small minibatches, and
-    every frame costs something that does not depend on the weights. Decisions rest on this estimate and not on what
-    was measured, so that they are the same on every machine.
+    By what one free core took once: every weight costs, more so in small minibatches, and every frame costs something
+    that does not depend on the weights. Decisions rest on this estimate and not on what was measured, so that they are
+    the same on every machine; :data:`MEASURED` says how it compares.
 
     Parameters
     ----------

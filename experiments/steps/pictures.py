@@ -79,7 +79,7 @@ def accuracy_against_cost(path, rows, title):
     save(figure, path)
 
 
-def learning_curves(path, history, title):
+def learning_curves(path, history, best_epoch, title):
     """Pre-training's cost of each layer (CD's reconstruction, PCD's pseudo-likelihood); fine-tuning's cost and error.
 
     Parameters
@@ -88,6 +88,8 @@ def learning_curves(path, history, title):
         Without suffix; a PNG is written.
     history : list of dict
         See :class:`dbn.training.running.TrainingResult`.
+    best_epoch : int
+        Of fine-tuning, whose parameters were kept; 0 where those before it were.
     title : str
         What the picture shows.
     """
@@ -106,10 +108,9 @@ def learning_curves(path, history, title):
     middle.set(title="fine-tuning", xlabel="epoch", ylabel="training cost")
     errors = [record["valid_error"] for record in tuned]
     right.plot(epochs, errors, color="tab:red")
-    if errors:
-        best = int(np.argmin(errors))
-        right.plot(epochs[best], errors[best], "o", color="black", markersize=4,
-                   label=f"best: {errors[best]:.3f}, epoch {epochs[best]}")
+    if best_epoch in epochs:
+        error = errors[epochs.index(best_epoch)]
+        right.plot(best_epoch, error, "o", color="black", markersize=4, label=f"best: {error:.3f}, epoch {best_epoch}")
         right.legend(fontsize=8)
     right.set(title="early stopping", xlabel="epoch", ylabel="validation frame error")
     figure.suptitle(title, fontsize=10)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from dbn.audio.frames import FrameSet, FrameStore
-from dbn.datasets import folder, gtzan, identical, splits, synthetic
+from dbn.datasets import folder, gtzan, splits, synthetic
 from dbn.datasets.corpus import corpus_key
 from dbn.errors import DatasetError
 from dbn.system.files import atomic_path, sole_writer
@@ -28,12 +28,11 @@ from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
 from experiments.profiles import PRETRAIN_SONGS
 from experiments.steps import winner
+from experiments.steps.known_songs import ELSEWHERE, identical_pairs, known_songs
 from experiments.steps.options import STOPPED, search_command
 from experiments.steps.provenance import network_parts
 
 SONG_DRAW, TRAINING_FRAME_DRAW = 101, 102  # mark the seeds of these draws, apart from those of the training
-
-UNLABELLED = "(unlabelled)/"  # begins the names of songs of another folder
 
 
 class Corpora:
@@ -99,14 +98,24 @@ class Corpora:
             return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
 
     @cached_property
+    def unlabelled(self):
+        """The tracks of the folder that `pretrain_songs` names, if it does: a sequence."""
+        songs = self.profile.pretrain_songs
+        return () if songs in PRETRAIN_SONGS else folder.load_unlabelled(songs).tracks
+
+    @cached_property
+    def known_unlabelled(self):
+        """Which of these are songs of the corpus, see :func:`experiments.steps.known_songs.known_songs`."""
+        return known_songs(self.corpus, self.unlabelled, self.out / "frames")
+
+    @cached_property
     def pretraining_store(self):
         """The frames that pre-training may see: the corpus's, with those of the folder that `pretrain_songs` names."""
-        if self.profile.pretrain_songs in PRETRAIN_SONGS:
+        if not self.unlabelled:
             return self.store
-        others = [replace(track, name=f"{UNLABELLED}{track.name}")
-                  for track in folder.load_unlabelled(self.profile.pretrain_songs).tracks]
+        others = [replace(track, name=f"{ELSEWHERE}{track.name}") for track in self.unlabelled]
         tracks = sorted([*self.corpus.tracks, *others], key=lambda track: track.name)
-        corpus = replace(self.corpus, classes=(*self.corpus.classes, others[0].label), tracks=tuple(tracks))
+        corpus = replace(self.corpus, classes=(*self.corpus.classes, self.unlabelled[0].label), tracks=tuple(tracks))
         return FrameStore.build(corpus, self.out / "frames", **self.frame_settings, jobs=self.options.jobs)
 
     def timed(self, step):
@@ -134,27 +143,6 @@ class _Timed:
             seconds[self.step] = max(round(time.monotonic() - self.started, 2), seconds.get(self.step, 0))
             with atomic_path(self.path) as path:
                 path.write_text(json.dumps(seconds))
-
-
-def identical_pairs(tracks, key, folder):
-    """Names of tracks whose files hold the same bytes, looked for once a corpus: list of pairs.
-
-    Parameters
-    ----------
-    tracks : sequence of dbn.datasets.corpus.Track
-    key : str
-        Names the corpus.
-    folder : pathlib.Path
-        Where they are kept.
-    """
-    path = folder / f"identical-{key[:16]}.json"
-    pairs = kept_json(path, [(str, str)])
-    if pairs is None:
-        pairs = identical.identical_files(tracks)
-        folder.mkdir(parents=True, exist_ok=True)
-        with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(pairs))
-    return pairs
 
 
 class Run:
@@ -205,7 +193,18 @@ class Run:
     def warnings(self):
         """What a reader has to know of this seed: list of str."""
         text = splits.identical_text(self.split, self.corpora.identical_pairs)
-        return [f"seed {self.seed}: {text}"] if text else []
+        texts = [f"seed {self.seed}: {text}"] if text else []
+        if self.tested_unlabelled:
+            texts.append(f"seed {self.seed}: {len(self.tested_unlabelled)} songs of {self.profile.pretrain_songs} are "
+                         "test songs, by their names or bytes, and left out of pre-training, such as "
+                         f"{self.tested_unlabelled[0]}")
+        return texts
+
+    @cached_property
+    def tested_unlabelled(self):
+        """Names of unlabelled songs that are test songs here, which nothing learns from: a sorted list."""
+        tested = set(self.split.test)
+        return sorted(name for name, own in self.corpora.known_unlabelled.items() if own & tested)
 
     def songs(self, part, scaling=None):
         """The frames of one part of the split, ``"train"``, ``"valid"`` or ``"test"``: a FrameSet."""
@@ -241,8 +240,9 @@ class Run:
         if self.profile.pretrain_songs == "labelled":
             return None
         store = self.corpora.pretraining_store
-        others = [song.name for song in store.songs if song.name.startswith(UNLABELLED)]
-        return FrameSet.from_store(store, [*self.split.train, *others])
+        others = {song.name for song in store.songs if song.name.startswith(ELSEWHERE)}
+        others -= {f"{ELSEWHERE}{name}" for name in self.tested_unlabelled}
+        return FrameSet.from_store(store, [*self.split.train, *sorted(others)])
 
     @cached_property
     def network_folder(self):
@@ -256,7 +256,7 @@ class Run:
         profile = self.profile
         pretrained_on = profile.pretrain_songs
         if pretrained_on not in PRETRAIN_SONGS:
-            pretrained_on = self.corpora.pretraining_store.key
+            pretrained_on = [self.corpora.pretraining_store.key, *self.tested_unlabelled]
         depends_on = [self.corpora.store.key, split, profile.scaling, asdict(self.settings), profile.train_songs,
                       profile.train_share, pretrained_on]
         return self.folder / f"dbn-{hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]}"
@@ -294,9 +294,26 @@ class Run:
         return {part: self.songs(part).n_segments for part in ("train", "valid", "test")}
 
 
-def warn(corpora, runs):
-    """Say before hours of work what will stand in the result as well."""
-    for text in [*corpora.warnings, *(text for run in runs for text in run.warnings)]:
+def n_frames(model, stage):
+    """The frames that a stage of a network's training, "pretrain" or "finetune", learned from."""
+    of = model.about["n_frames"]
+    return of.get("pretrain", of["train"]) if stage == "pretrain" else of["train"]  # old models keep one number alone
+
+
+def warnings_of(systems):
+    """What a reader has to know of corpora and their runs, each text once: a list.
+
+    Parameters
+    ----------
+    systems : list of (Corpora, list of Run)
+    """
+    return list(dict.fromkeys(text for corpora, runs in systems
+                              for text in [*corpora.warnings, *(text for run in runs for text in run.warnings)]))
+
+
+def warn(systems):
+    """Say before hours of work what will stand in the result as well, see :func:`warnings_of`."""
+    for text in warnings_of(systems):
         warnings.warn(text, stacklevel=2)
 
 
@@ -323,7 +340,7 @@ def prepared_systems(systems):
         for run in runs:
             run.split  # a split that cannot be drawn is said before hours of training
         corpora.pretraining_store  # made here, with all processes, not by each worker
-    warn(*prepared[0])
+    warn(prepared)
     _train_all([run for _, runs in prepared for run in runs], systems[0].jobs)
     return prepared
 

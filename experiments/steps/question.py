@@ -19,13 +19,14 @@ from dbn.system.stored import COUNT, PARTS, SECONDS, SHARE, Either, kept_json
 from dbn.system.versions import versions
 from experiments.steps import pictures
 from experiments.steps.comparison import choose
-from experiments.steps.features import RIVAL, FeatureSets, searched_mfccs
+from experiments.steps.features import RIVAL, FeatureSets, mfcc_settings, searched_mfccs
 from experiments.steps.judging import Judge, interval_text, p_text, with_holm
-from experiments.steps.pipeline import prepared_systems
+from experiments.steps.pipeline import n_frames, prepared_systems, warnings_of
 from experiments.steps.reporting import heading, markdown_table, table_result, write_table
 
 ALL_LAYERS = "All Layers"
 NETWORK = "network"
+STAGES = "pretrain", "finetune"
 MARGIN = 0.05  # of song accuracy: a smaller loss may be a price for time
 N_NAMED = 4  # rows that an answer names one by one
 _ANSWER = {"correct": {ALL_LAYERS: [bool], NETWORK: Either((None, [bool]))}, "parts": PARTS,
@@ -72,9 +73,10 @@ class Variant:
     is_trial: bool = False
 
     def of(self, options):
-        """The options with these changes."""
+        """The options with these changes; other frames than the search's are no mistake in a row of its own."""
         profile = options.profile.changed(self.profile, self.training, self.network)
-        return replace_options(options, profile=profile, networks=self.networks)
+        return replace_options(options, profile=profile, networks=self.networks,
+                               winner=None if self.profile else options.winner)
 
 
 def replace_options(options, **changes):
@@ -124,7 +126,8 @@ def ask(options, name, question, variants, examples_of, grid):
     result = table_result(name, options, corpora, runs, rows, corpora.seconds(), parts)
     correct = {f"{row}, {measure}": _correct(answers[row], measure) for row in answers for measure in MEASURES}
     result |= judge.as_json({name: of_row for name, of_row in correct.items() if of_row})
-    result |= {"question": question, "answers": [answer_text(rows, measure) for measure in MEASURES],
+    result |= {"question": question, "warnings": warnings_of(prepared),
+               "answers": list(filter(None, (answer_text(rows, measure) for measure in MEASURES))),
                "command": result["command"].replace("experiments.", "experiments.questions.", 1),
                "variants": [asdict(variant) for variant in variants]}
     pictures.accuracy_against_cost(options.out / name, rows, question)
@@ -161,9 +164,11 @@ def _answer(run, variant, examples_of, grid, jobs):
 def _kept_answer(run, variant, examples_of, grid, jobs):
     windows = [getattr(run.profile, name) for name in
                ("window_seconds", "window_hop", "window_statistics", "window_scales", "svm_windows")]
-    depends_on = [run.network_folder.name, run.split.test, run.labelled_songs, grid, windows]
     mfccs = searched_mfccs(run.profile) if variant.has_mfccs else {}
-    key = hashlib.sha256(json.dumps(depends_on + [list(mfccs)] * variant.has_mfccs).encode()).hexdigest()[:12]
+    # a network that was trained elsewhere is named by neither these frames nor these songs
+    depends_on = [run.network_folder.name, run.corpora.store.key, run.split.valid, run.split.test, run.labelled_songs,
+                  grid, windows, [mfcc_settings(profile) for profile in mfccs.values()]]
+    key = hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()[:12]
     path = run.folder / f"question-{key}.json"
     n_songs = run.n_songs()["test"]
     answer = kept_json(path, _ANSWER, lambda kept: {len(of) for of in kept["correct"].values() if of} == {n_songs})
@@ -179,7 +184,7 @@ def _kept_answer(run, variant, examples_of, grid, jobs):
     if tuple(run.model.classes) == tuple(classes) and not mfccs:
         of_network = (run.test_predictions["true"] == run.test_predictions["predicted"]).tolist()
     answer = {"correct": {ALL_LAYERS: of_svm, NETWORK: of_network},
-              "valid_error": None if mfccs else run.model.about["best_error"],
+              "valid_error": None if mfccs or variant.networks else run.model.about["best_error"],
               "valid_accuracy": max(point["song_accuracy"] for point in log),
               "costs": dict.fromkeys(costs(run.model)) if mfccs else costs(run.model),
               "parts": [*run.parts, *features.parts, (f"SVMs, seed {run.seed}", versions())]}
@@ -203,8 +208,9 @@ def costs(model):
     -------
     dict
         ``epoch_seconds``, the median of fine-tuning, or None without any; ``best_seconds`` of everything until the best
-        epoch; ``training_bytes`` of the scaled training frames; ``peak_bytes`` of the process, or None where it is not
-        known. The first epoch of a kind, which may wait for the compiler, counts as the median of the others.
+        epoch; ``training_bytes`` of the scaled frames of the stage that has more; ``peak_bytes`` of the process, or
+        None where it is not known. The first epoch of a kind, which may wait for the compiler, counts as the median of
+        the others.
     """
     about = model.about
     layers = {record["layer"] for record in model.history if record["stage"] == "pretrain"}
@@ -213,7 +219,7 @@ def costs(model):
     tuned = _without_compiler([record["seconds"] for record in model.history if record["stage"] == "finetune"])
     return {"epoch_seconds": float(np.median(tuned)) if tuned else None,
             "best_seconds": about["seconds"]["scaling"] + sum(map(sum, [*pretrained, tuned[:about["best_epoch"]]])),
-            "training_bytes": 4 * about["n_frames"]["train"] * model.scaling.n_outputs,
+            "training_bytes": 4 * model.scaling.n_outputs * max(n_frames(model, stage) for stage in STAGES),
             "peak_bytes": about["peak_bytes"]}
 
 
@@ -263,11 +269,14 @@ def _mean(of_seeds):
 def answer_text(rows, measure):
     """Two sentences from the numbers: what is better or worse than its base row, what is quicker and not much worse.
 
-    A difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says.
+    A difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says. An
+    empty text where no row is tested.
     """
     of = MEASURES[measure]
     first, *others = (row for row in rows if row[f"{of}accuracy"] is not None)
     tested = [row for row in others if row[f"{of}p_holm"] is not None]
+    if not tested:
+        return ""
     better, worse = ([row for row in tested if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
                      for sign in (1, -1))
     unclear = [row for row in tested if row not in better and row not in worse]
@@ -315,8 +324,8 @@ def _markdown(result):
              _number(row["gap"], digits="+.2f"),
              *(_number(row[name]) for name in ("epoch_seconds", "best_seconds")),
              *(_number(row[name], 1e6) for name in ("training_bytes", "peak_bytes"))] for row in result["rows"]]
-    tests = ("p comes from flipping the signs of the differences of the songs" if result["repeats"] > 1 else
-             "p is McNemar's exact test")
+    tests = (f"p comes from flipping the signs of the differences of the {result['judged']['unit']}"
+             if result["repeats"] > 1 else "p is McNemar's exact test")
     base = "the first row, or the one that is named" if has_others else "the first row"
     return (f"{heading(result, result['question'])} A difference is that from {base}; {tests}, "
             "corrected by Holm for the number of rows that are tested. Of validation songs All Layers have "

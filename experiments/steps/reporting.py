@@ -12,6 +12,7 @@ from dbn.system.files import atomic_path
 from dbn.system.versions import versions
 from experiments.steps.judging import judged_text
 from experiments.steps.options import command
+from experiments.steps.pipeline import warnings_of
 from experiments.steps.provenance import Origin, made_with
 
 SYNTHETIC_NOTE = "Synthetic corpus, no music: these numbers are not to be compared with the paper's."
@@ -24,10 +25,14 @@ def range_text(values):
 
 
 def table_result(table, options, corpora, runs, rows, seconds, parts):
-    """What the JSON of a table of genres holds: see :func:`result_of`; `parts` are what went into its rows."""
-    warnings = [*corpora.warnings, *(text for run in runs for text in run.warnings)]
-    origin = Origin(corpora.about, [("frames", corpora.store.versions), *parts], corpora.store.skipped, warnings)
-    return result_of(table, options, runs[0].n_songs(), rows, seconds, origin)
+    """What the JSON of a table of genres holds: see :func:`result_of`; `parts` are what went into its rows.
+
+    Beside the numbers of songs of the first seed it has those of every seed, ``n_songs_of_seeds``.
+    """
+    origin = Origin(corpora.about, [("frames", corpora.store.versions), *parts], corpora.store.skipped,
+                    warnings_of([(corpora, runs)]))
+    n_songs = [run.n_songs() for run in runs]
+    return result_of(table, options, n_songs[0], rows, seconds, origin) | {"n_songs_of_seeds": n_songs}
 
 
 def result_of(table, options, n_songs, rows, seconds, origin):
@@ -78,10 +83,17 @@ def corpus_name(dataset):
 
 def heading(result, title):
     """Title, corpus, number of songs and seeds of a table of genres in Markdown, and how its accuracies are judged."""
-    songs = result["n_songs"]
+    songs = songs_texts(result)
     return (f"## {title}; {corpus_name(result['dataset'])}, profile {result['profile']}\n\n"
             f"{songs['train']} training, {songs['valid']} validation and {songs['test']} test songs; "
             f"{_seeds_text(result)}. {judged_text(result)}{network_text(result)}")
+
+
+def songs_texts(result):
+    """How many songs each part has: a dict of text; of splits of different sizes the least and the most."""
+    of_seeds = result.get("n_songs_of_seeds", [result["n_songs"]])
+    counts = {part: [songs[part] for songs in of_seeds] for part in result["n_songs"]}
+    return {part: "–".join(map(str, sorted({min(of_part), max(of_part)}))) for part, of_part in counts.items()}
 
 
 def _seeds_text(result):

@@ -1,4 +1,4 @@
-"""The settings that won the search, for every script that is given ``--from-sweep`` (§4.1: "we selected the model")."""
+"""The settings that won the search, for every script that is given ``--from-sweep`` (§4.1)."""
 from dataclasses import fields
 
 from dbn.audio.scaling import Scaling

@@ -19,7 +19,8 @@ from dbn.system.stored import COUNT, PARTS, SECONDS, SHARE, Perhaps, kept_json, 
 from dbn.system.versions import versions
 from experiments.profiles import Profile
 from experiments.steps.options import parse
-from experiments.steps.pipeline import Corpora, Run, identical_pairs
+from experiments.steps.known_songs import identical_pairs
+from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.provenance import Origin
 from experiments.steps.reporting import result_of
 from experiments.tagging.features import MIM, ROWS, Clips, clip_features, parts_of

@@ -2,6 +2,7 @@
 import importlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
 from experiments import table3
-from experiments.questions import pooling, pretraining, transfer
+from experiments.questions import pooling, pretraining, recipes, transfer
 from experiments.steps import features, pipeline, question
 from experiments.steps.judging import Judge, SplitSongs
 from experiments.steps.options import parse
@@ -282,6 +283,51 @@ def test_an_answer_says_what_is_better_worse_and_neither():
         "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")
 
 
+def test_an_answer_of_rows_none_of_which_is_tested():
+    assert answer_text([made_up("first", None, None, 10.0), made_up("trial", 0.1, None, 1.0)], "All Layers") == ""
+
+
+@pytest.mark.parametrize("option, value", [("--f-max", "4000"), ("--mfcc-window", "hamming")])
+def test_an_answer_of_mfccs_is_kept_for_their_own_settings(smoke_run, monkeypatch, option, value):
+    asked_for = []
+
+    def stop(path, *_):
+        asked_for.append(path)
+        return {"correct": {}}
+
+    monkeypatch.setattr(question, "kept_json", stop)
+    variant = Variant("MFCCs", has_mfccs=True)
+    for given in ((), (option, value), ()):
+        run = Run(Corpora(parse("", arguments(smoke_run, *given))), 0)
+        question._kept_answer(run, variant, None, {}, 1)
+    first, other, again = asked_for
+    assert first == again != other
+
+
+def test_an_answer_of_networks_from_elsewhere_is_kept_for_these_songs(smoke_run, monkeypatch):
+    asked_for = []
+    monkeypatch.setattr(question, "kept_json", lambda path, *_: asked_for.append(path) or {"correct": {}})
+    variant = Variant("networks", networks=["folder of a network"])
+    run = Run(Corpora(variant.of(parse("", arguments(smoke_run)))), 0)
+    run.split
+    for valid in (run.split.valid, run.split.valid[1:]):
+        run.split = replace(run.split, valid=valid)
+        question._kept_answer(run, variant, None, {}, 1)
+    assert len(set(asked_for)) == 2
+
+
+def test_a_row_on_other_frames_need_not_be_of_the_search_s(smoke_run):
+    options = parse("", arguments(smoke_run))
+    options.winner = {"point": 1}
+    assert Variant("first").of(options).winner == Variant("deep", {}, {"batch_size": 7}).of(options).winner
+    assert Variant("means", {"pooling": "mean-2"}).of(options).winner is None
+
+
+def test_recipes_are_compared_with_the_paper_s(smoke_run):
+    with pytest.raises(DBNError, match="leave them out"):
+        recipes.VARIANTS(parse("", arguments(smoke_run, "--recipe", "rectified")))
+
+
 @pytest.mark.parametrize("option, value", [("train-songs", "0"), ("train-share", "1.5"), ("pretrain-songs", "none"),
                                            ("question-rows", "1"), ("pooling", "mean-1"), ("scaling", "pca")])
 def test_options_that_cannot_be_meant(tmp_path, option, value):
@@ -325,6 +371,38 @@ def test_another_corpus_s_networks_learn_from_no_song_that_is_tested_here(tmp_pa
     assert borrowed["accuracy"] is not None and borrowed["minus"] is not None
     assert borrowed["network_accuracy"] is borrowed["network_p_holm"] is None
     assert rows["weights as they are drawn"]["epoch_seconds"] is None
+
+
+def as_flac(root, target):
+    """The clips of a folder once more, with other bytes and another suffix."""
+    for path in root.rglob("*.wav"):
+        copy = target / path.relative_to(root).with_suffix(".flac")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(copy, *soundfile.read(path))
+    return target
+
+
+def test_the_same_songs_in_another_form_are_known(tmp_path, monkeypatch):
+    """As networks of another corpus, and as unlabelled songs: what is tested here is not among them, and is named."""
+    monkeypatch.setattr(transfer, "prepared_systems", lambda systems: [(None, [Run(Corpora(systems[0]), 0)])])
+    here = make_corpus(tmp_path / "here", ("a", "b"), 0)
+    copies = as_flac(here, tmp_path / "copies")
+    corpus = "--dataset", "folder", "--root", str(here)
+    options = transfer_options(tmp_path / "out", *corpus, "--other-dataset", "folder", "--other-root", str(copies))
+    transfer.other_networks(options)
+    tested = read_split(tmp_path / "out" / "seed-0" / "split.csv").test
+    others = read_split(tmp_path / "out" / "other" / "split-0.csv")
+    assert tested and len([*others.train, *others.valid, *others.test]) == 8 - len(tested)
+    assert not {name.replace(".wav", ".flac") for name in tested} & {*others.train, *others.valid, *others.test}
+    make_corpus(copies / "other", ("c",), 1)
+    run = run_of(tmp_path / "out", *corpus, "--pretrain-songs", str(copies))
+    assert run.tested_unlabelled == sorted(name.replace(".wav", ".flac") for name in tested)
+    assert run.pretraining_frames().n_segments == len(run.split.train) + 8 - len(tested) + 4
+    [warning] = run.warnings
+    assert f"{len(tested)} songs of {copies} are test songs" in warning and run.tested_unlabelled[0] in warning
+    assert warning in pipeline.warnings_of([(run.corpora, [run])])
+    shutil.rmtree(copies / "a")
+    assert run_of(tmp_path / "out", *corpus, "--pretrain-songs", str(copies)).network_folder != run.network_folder
 
 
 def test_the_synthetic_corpus_s_twin_is_other_songs(smoke_run):
