@@ -143,7 +143,7 @@ class Profile:
     # --- the search for such a network (§4.1: about 200 combinations, the best validation error wins) ---
     sweep_points: int = 200
     # the budget: seconds of one process for a point on the average, over all rungs, by the search's own estimate
-    sweep_seconds: float = 50.0
+    sweep_seconds: float = 20.0
     sweep_halving: int = 3                 # a rung has 3 times the frames of the one before; 0: all points, all frames
     sweep_epochs: int | None = None        # the most epochs of fine-tuning in a rung; None is the training's
     sweep_frames: int | None = None        # training frames of the last rung, drawn once for all; None is all

@@ -12,6 +12,7 @@ from dbn.errors import DBNError
 from dbn.features.mfcc import mfcc
 from dbn.trained.model import Model
 from experiments import figure1, figure2
+from experiments.steps import pictures
 from experiments.steps.options import parse
 from experiments.steps.pipeline import prepared_runs
 
@@ -24,13 +25,15 @@ def no_figures_left():
 
 # --- Figure 1 ---
 
-def untrained(sizes, visible="bernoulli", output="softmax"):
-    """A model of these layer sizes, all zeros."""
+def untrained(sizes, visible="bernoulli", output="softmax", n_pretrained=None, activation="sigmoid"):
+    """A model of these layer sizes, all zeros, with epochs of pre-training of all its layers or of fewer."""
     scaling = Scaling("none").fit([np.zeros((2, sizes[0]), dtype=np.float32)])
     weights = [np.zeros(shape, dtype=np.float32) for shape in zip(sizes, sizes[1:])]
     return Model(weights, [np.zeros(size, dtype=np.float32) for size in sizes[1:]],
                  [np.zeros(size, dtype=np.float32) for size in sizes[:-2]], visible, output, scaling,
-                 tuple(str(i) for i in range(sizes[-1])), {})
+                 tuple(str(i) for i in range(sizes[-1])), {}, activation=activation, history=[
+                     {"stage": "pretrain", "layer": layer, "epoch": 1, "cost": 0.0, "seconds": 0.0}
+                     for layer in range(1, (len(sizes) - 1 if n_pretrained is None else 1 + n_pretrained))])
 
 
 def texts_of(figure):
@@ -47,6 +50,24 @@ def test_every_layer_is_drawn_with_its_true_size(hidden):
     weights = [text for text in texts if "weights" in text]
     assert weights[0] == f"513 × {hidden[0]:,} weights"
     assert len(weights) == len(hidden) + 1 and weights[-1].startswith(f"{hidden[-1]:,} × 10 weights")
+
+
+def test_layers_that_were_not_pretrained_are_no_rbms():
+    texts = texts_of(figure1.draw(untrained([513, 50, 60, 10], n_pretrained=1, activation="relu")))
+    assert [text for text in texts if text.startswith(("RBM", "Layer", "Output"))] == [
+        "RBM 1", "Layer 2", "Output layer"]
+    assert "50 × 60 weights, not pre-trained" in texts and "50 rectified units" in texts
+
+
+@pytest.mark.parametrize("epoch, label", [(0, []), (2, ["best: 0.600, epoch 2"])])
+def test_the_epoch_that_was_kept_is_marked(tmp_path, monkeypatch, epoch, label):
+    """Not the lowest of the errors, where the parameters before the first epoch were better or another was kept."""
+    kept = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: kept.append(figure))
+    history = [{"stage": "finetune", "epoch": i, "cost": 1.0, "valid_error": error, "seconds": 1.0}
+               for i, error in enumerate((0.7, 0.6, 0.5), 1)]
+    pictures.learning_curves(tmp_path / "curves", history, epoch, "title")
+    assert kept[0].axes[2].get_legend_handles_labels()[1] == label
 
 
 @pytest.mark.parametrize("units", [1, 2, 10, 11, 50, 200, 201, 100_000])

@@ -135,6 +135,19 @@ def test_facts_settings_times_and_files(write):
         assert result["command"] in page.text.split("make setup")[1]
 
 
+def test_a_step_that_took_longer_meanwhile_counts_once(write):
+    longer = table("table2", accuracies(ROWS))
+    longer["seconds"]["frames"] = 3661.0
+    page = write(table("table1", TABLE1), longer)
+    assert f"{(2 * 7323 + 3661) // 3600} h 5 min for one seed" in page.text
+
+
+def test_splits_of_different_sizes(write):
+    page = write(table("table1", TABLE1, n_songs_of_seeds=[{"train": 254, "valid": 75, "test": 127},
+                                                           {"train": 232, "valid": 78, "test": 127}]))
+    assert "232–254 training, 75–78 validation, 127 test" in page.text
+
+
 def test_differing_results_are_told_apart(write):
     settings = {"n_mfcc": 20, "window": "hann", "training": {"batch_size": 20}}
     page = write(table("table1", TABLE1), table("table2", accuracies(ROWS), seed=5, repeats=1, settings=settings))

@@ -56,6 +56,14 @@ def test_a_result_that_does_not_say_its_corpus_is_refused(tmp_path, capsys, corp
     assert "  python -m experiments.table2 --dataset gtzan --root 'my music' --profile paper" in message
 
 
+def test_other_files_with_rows_are_no_results(tmp_path):
+    """Speeds that were written into the same folder are of no corpus."""
+    put(tmp_path, table("table1", TABLE1))
+    (tmp_path / "bench.json").write_text(json.dumps({"rows": [{"work": "fine-tuning"}]}))
+    report.main(["--out", str(tmp_path)])
+    assert "fine-tuning, minibatch" not in (tmp_path / "report.html").read_text()
+
+
 def test_a_picture_without_its_result_is_not_shown(write):
     page = write(table("table1", TABLE1), pictures=["figure1.png", "table2-confusion.png"])
     assert page.of("img") == []

@@ -72,8 +72,12 @@ def test_without_halving_there_is_one_rung_of_everything(divisor):
 
 def test_a_budget_without_room_for_an_epoch_is_refused():
     with pytest.raises(DBNError, match=r"--sweep-seconds 0\.01: one epoch of the first of 4 rungs, on 23,926 frames, "
-                                       r"takes .* s a point: give .* or more"):
+                                       r"takes .* s a point: give .* or more") as error:
         rungs(GTZAN, 474, 3, 0.01, POINTS)
+    least = float(str(error.value).split("give ")[1].split()[0])
+    assert rungs(GTZAN, 474, 3, least, POINTS)[0].epochs >= 1
+    with pytest.raises(DBNError):
+        rungs(GTZAN, 474, 3, 0.97 * least, POINTS)
 
 
 def test_cost_is_of_every_frame_weight_and_epoch():
