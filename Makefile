@@ -8,7 +8,7 @@
 #   make questions
 # A page to see and hear what the network makes of the test songs, in any browser:
 #   make explore
-# Speed and memory of every part, against their targets, in half an hour; PyTorch and JAX are compared where installed:
+# Speed and memory of every part, against their targets, in about half an hour; PyTorch and JAX are compared where installed:
 #   make bench
 #
 # What is installed has the versions of constraints.txt. With the newest ones instead:

@@ -1,7 +1,7 @@
 """The paper's experiments: one script for every table and figure.
 
 ``profiles`` has every number that they use, ``paper`` the paper's own figures. What the scripts share is in ``steps``;
-``search``, ``tagging``, ``page`` and ``bench`` are rooms of their own.
+``search``, ``tagging``, ``questions``, ``page`` and ``bench`` are rooms of their own.
 """
 import os
 import sys
