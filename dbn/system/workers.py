@@ -11,6 +11,12 @@ def loky_workers(**more):
                                   initargs=(os.getpid(),), **more)
 
 
+def end_loky_workers():
+    """End the worker processes, which are idle; the next calls start new ones, without what these keep in memory."""
+    from joblib.externals.loky import get_reusable_executor
+    get_reusable_executor(reuse=True).shutdown(wait=True)
+
+
 def in_parallel(function, arguments, jobs):
     """Call a function for each tuple of arguments.
 

@@ -9,6 +9,7 @@ import numpy as np
 from dbn.errors import DBNError, DivergedError, TrainingError
 from dbn.system.files import atomic_path, sole_writer
 from dbn.system.stored import COUNT, kept_json
+from dbn.system.workers import end_loky_workers
 from dbn.training.epochs import Graph, compiled_epoch
 from dbn.training.loops import train
 from experiments.search.inputs import open_inputs
@@ -25,13 +26,15 @@ def compile_first(points):
     """Have every graph of the points compiled by one worker, before many want it at a time.
 
     The first graph is compiled alone, because the others share what it is made of; of the two kinds of pre-training,
-    which share the most, one begins when the others do and one is the last.
+    which share the most, one begins when the others do and one is the last. The workers then end: a compiler takes
+    300 MB and keeps them, and others load what it has made.
     """
     graphs = set().union(*(_graphs(point.settings) for point in points))
     first, *others = sorted(graphs, key=lambda graph: (graph.n_layers == 0, graph))
     for some in ([first], others[-1:] + others[:-1]):
         for _ in results(_compile, {graph: (graph,) for graph in some}):
             pass
+    end_loky_workers()
 
 
 def _graphs(settings):

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from dbn.system.workers import in_parallel
+from dbn.system.workers import end_loky_workers, in_parallel
 
 PARENT = """
 import os, sys, time
@@ -26,6 +26,15 @@ if __name__ == "__main__":
 def test_results_are_in_order(jobs):
     rows = [np.full(3, number) for number in range(5)]
     assert [int(total) for total in in_parallel(np.sum, [(row,) for row in rows], jobs)] == [0, 3, 6, 9, 12]
+
+
+def test_workers_that_were_ended_are_replaced():
+    """Also where there are none to end."""
+    end_loky_workers()
+    first, second = (set(in_parallel(os.getpid, [()] * 4, 2)) for _ in range(2))
+    end_loky_workers()
+    third = set(in_parallel(os.getpid, [()] * 4, 2))
+    assert first | second and not third & (first | second)
 
 
 def is_running(pid):
