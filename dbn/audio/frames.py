@@ -128,7 +128,7 @@ class FrameStore:
             return store
         with disk_errors(directory):
             final.parent.mkdir(parents=True, exist_ok=True)
-            with sole_writer(final.parent):
+            with sole_writer(final.parent, f"*-{16 * '[0-9a-f]'}.partial"):  # a store of whichever corpus
                 store, damage = cls._open_if_whole(final, key)  # another process may have built it meanwhile
                 if store is not None:
                     return store
@@ -399,8 +399,9 @@ class FrameSet:
                 start += len(x)
         else:
             rows = write_rows(path, self.n_frames, self.n_features, blocks)
-        return FrameSet(rows, list(zip(self._bounds[:-1], self._bounds[1:])), self.labels, names=self.names,
-                        missing=self.missing)
+        other = self.with_scaling(None)
+        other._rows, other._row_of_frame = np.asarray(rows), np.arange(self.n_frames)
+        return other
 
     def blocks(self, max_frames=None):
         """All frames in order.

@@ -15,6 +15,8 @@ HOP_LENGTH = 512
 HIGHEST_RATE = 768_000
 LONGEST_FRAME = LONGEST_HOP = 2**16
 
+MOST_SIDELOBES = 100  # of a Taylor window: for each of them SciPy holds a frame
+
 SPECTRUM_BLOCK = 128  # frames transformed at once: one block and its spectrum stay in the processor's cache
 
 
@@ -114,9 +116,13 @@ def _window(window, frame_length):
         return None
     from scipy.signal import get_window  # half a second to import, not needed by default
     try:
+        if isinstance(window, (list, tuple)):
+            window = tuple(window)  # which a store and a model, in JSON, hold as a list
+            if str(window[0]).startswith("taylor") and max(window[1:2], default=0) > MOST_SIDELOBES:
+                raise ValueError(f"it has more than {MOST_SIDELOBES} sidelobes")
         with np.errstate(all="ignore"):
             taper = get_window(window, frame_length).astype(np.float32)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, LookupError, ArithmeticError) as error:
         raise DBNError(f"window={window!r} is not one that scipy.signal.get_window knows ({error})") from None
     if not np.isfinite(taper).all():
         raise DBNError(f"window={window!r} has values that are no finite numbers")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dbn.audio.pooling import frame_rate, pooled_frames
+from dbn.audio.pooling import frame_rate
 from dbn.cli.inputs import open_classifier, open_inputs, open_model, open_tagger
 from dbn.cli.output import LabelWriter, TagWriter, as_lines, model_summary, tagger_summary
 from dbn.cli.recordings import check_output, for_each, outputs, windows_of
@@ -35,7 +35,7 @@ def run_classify(options):
         for rows in outputs(model, source.path, model.probability_blocks, progress):
             total += rows.sum(axis=0, dtype=np.float64)
             n_frames += len(rows)
-        return total / n_frames, n_frames, _seconds(model, n_frames)
+        return total / n_frames, n_frames, _seconds(model, progress.n_frames)
 
     with open_inputs(options.files) as (inputs, problems):
         check_output(options.output, options, inputs)
@@ -61,7 +61,7 @@ def run_tag(options):
         for windows in windows_of(statistics, outputs(tagger.model, source.path, tagger.feature_blocks, progress)):
             total += tagger.decision_values(windows).sum(axis=0)
             n_windows += len(windows)
-        return total / n_windows, n_windows, _seconds(tagger.model, statistics.n_rows)
+        return total / n_windows, n_windows, _seconds(tagger.model, progress.n_frames)
 
     with open_inputs(options.files) as (inputs, problems):
         check_output(options.output, options, inputs)
@@ -88,8 +88,8 @@ def run_export(options):
     """``dbn export``: the network as ONNX, and a description beside it."""
     from dbn.trained.export import export_onnx
     model, output = open_model(options.model), Path(options.output)
-    for path in (output, output.with_suffix(".json")):
-        check_output(path, options, [])
+    check_output(output, options, [])  # a folder such as "." has no name to put another suffix to
+    check_output(output.with_suffix(".json"), options, [])
     beside = export_onnx(model, output, Path(options.model).stem)
     print(f"{printable(str(output))}\n{printable(str(beside))}")
     return 0
@@ -128,10 +128,9 @@ def run_plot(options):
 
 
 def _seconds(model, n_frames):
-    """From the first frame's start to the last one's end."""
+    """From the first frame's start to the last one's end; the frames are counted before any pooling."""
     settings = model.frame_settings
-    last = n_frames * pooled_frames(settings.get("pooling")) - 1
-    return (last * settings["hop_length"] + settings["frame_length"]) / settings["sample_rate"]
+    return ((n_frames - 1) * settings["hop_length"] + settings["frame_length"]) / settings["sample_rate"]
 
 
 def _text_output(path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dbn.cli.inputs import open_classifier, open_inputs
 from dbn.cli.options import check_bounds, checked_jobs
-from dbn.cli.recordings import check_output, for_each
+from dbn.cli.recordings import check_output, for_each, require_folder
 from dbn.datasets.folder import printable
 from dbn.errors import DBNError
 from dbn.system.files import disk_errors
@@ -61,9 +61,7 @@ def _check(options):
         raise DBNError('"-": a page names its recordings and links to them; write standard input to a file first')
     if not options.output.lower().endswith((".html", ".htm")):
         raise DBNError(f"{options.output}: the name of a page ends in .html")
-    folder = Path(options.output).parent
-    if not folder.is_dir():
-        raise DBNError(f"{options.output}: cannot be written: there is no folder {folder}; make it first")
+    require_folder(options.output)
     if options.embed:
         from dbn.explorer.sound import require_mp3
         require_mp3()

@@ -16,10 +16,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from dbn.audio.pooling import frame_rate
-from dbn.cli.feature_file import INDEX, Features, part_length, write_folder, writer_of
+from dbn.cli.feature_file import INDEX, Features, files_of, part_length, write_folder, writer_of
 from dbn.cli.inputs import open_inputs, open_model
-from dbn.cli.options import checked_jobs, require_jobs
-from dbn.cli.recordings import check_output, for_each, outputs, windows_of
+from dbn.cli.options import checked_jobs, output_name, require_jobs
+from dbn.cli.recordings import check_output, for_each, outputs, require_folder, windows_of
 from dbn.cli.work_folder import WorkFolder
 from dbn.datasets.folder import printable
 from dbn.errors import AudioError, DBNError
@@ -37,7 +37,7 @@ _SECONDS_A_PROCESS = 1200  # of audio: it takes as long to start a process
 
 def add_extract_options(parser):
     """Add the options of ``dbn extract``, but for its files, to its parser."""
-    parser.add_argument("-o", "--output", metavar="OUT", required=True,
+    parser.add_argument("-o", "--output", type=output_name, metavar="OUT", required=True,
                         help="the file to write: .npz, .npy or .csv; with --one-file-each a folder")
     parser.add_argument("--one-file-each", action="store_true",
                         help="a .npy for each recording, in the folder OUT, and an index.json")
@@ -57,6 +57,9 @@ def _seconds(text):
         raise argparse.ArgumentTypeError(f"{text} is no length of a window; give seconds, more than 0 and at most "
                                          f"{_LONGEST:,}")
     return value
+
+
+_seconds.__name__ = "seconds"  # as argparse calls it where it is no number
 
 
 @dataclass(frozen=True)
@@ -123,6 +126,7 @@ def run_extract(options):
         raise DBNError("--hop is from one window to the next; give --window too")
     choice.statistics(model)  # refuses windows that cannot be
     require_jobs(options.jobs)
+    require_folder(options.output)
     with open_inputs(options.files) as (inputs, problems):
         target = (_Folder if options.one_file_each else _File)(options, inputs)
         work = WorkFolder(options.output, r"\.?part-[0-9a-f]{16}.*")
@@ -166,7 +170,8 @@ class _File:
 
     def __init__(self, options, inputs):
         self.path, self._write = options.output, writer_of(options.output)
-        check_output(options.output, options, inputs)
+        for path in files_of(self.path):
+            check_output(path, options, inputs)
 
     def write(self, features, _):
         self._write(self.path, features)
@@ -191,7 +196,7 @@ class _Folder:
 
     def write(self, features, used):
         with disk_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
+            self.path.mkdir(exist_ok=True)
         write_folder(self.path, features, [self._files[number] for number in used])
 
 

@@ -39,7 +39,7 @@ from pathlib import Path
 import numpy as np
 
 from dbn.errors import DBNError
-from dbn.system.files import atomic_path, disk_errors, npy_header
+from dbn.system.files import atomic_path, disk_errors, npy_header, rename
 
 INDEX = "index.json"  # of a folder of features
 
@@ -126,6 +126,12 @@ def writer_of(path):
     return writer
 
 
+def files_of(path):
+    """The files that the features are written to, given the output's name: a list of paths."""
+    path = Path(path)
+    return [path, path.with_suffix(".json")] if path.suffix.lower() == ".npy" else [path]
+
+
 def _write_npz(path, features):
     about = features.about()
     about["times"] = np.concatenate([np.empty(0), *(np.arange(n) * features.hop for n in about["lengths"])])
@@ -144,9 +150,10 @@ def _member(archive, name):
 
 def _write_npy(path, features):
     about = {name: array.tolist() for name, array in features.about().items()}
-    with _new(path) as temporary, open(temporary, "wb") as file:
+    rows, beside = files_of(path)
+    with _new(rows) as temporary, open(temporary, "wb") as file:
         _write_rows(file, features)
-    _write_json(Path(path).with_suffix(".json"), about | {"hop": features.hop})
+    _write_json(beside, about | {"hop": features.hop})
 
 
 def _write_rows(file, features):
@@ -173,14 +180,19 @@ def _csv_line(fields):
 
 
 def write_folder(folder, features, files):
-    """Move the parts into a folder, each under its name of `files`, paths from there, and write the index."""
+    """Move the parts into a folder, each under its name of `files`, paths from there, and write the index.
+
+    Until all are there, the index names none: after a kill it shows whose folder it is, and that it is not whole.
+    """
+    about = {"columns": features.columns, "hop": features.hop}
     entries = [{"name": name, "file": file.as_posix(), "rows": int(n)}
                for name, file, n in zip(features.names, files, features.lengths)]
+    _write_json(folder / INDEX, about | {"files": []})
     with disk_errors(folder):
         for part, file in zip(features.parts, files):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part, folder / file)
-    _write_json(folder / INDEX, {"columns": features.columns, "hop": features.hop, "files": entries})
+            rename(part, folder / file)
+    _write_json(folder / INDEX, about | {"files": entries})
 
 
 def _write_json(path, content):

@@ -167,7 +167,7 @@ def _copy_of_stdin(folder):
 
 def _walk(root, seen):
     """Recordings below a folder and what is wrong there; identities of the folders read are added to `seen`."""
-    inputs, problems = [], []
+    inputs, problems, is_met_again = [], [], False
 
     def cannot_list(error):
         problems.append(AudioError(error.filename, f"cannot be listed: {error.strerror}"))
@@ -175,6 +175,7 @@ def _walk(root, seen):
     for folder, subfolders, files in os.walk(root, followlinks=True, onerror=cannot_list):
         status = os.stat(folder)
         if (status.st_dev, status.st_ino) in seen:
+            is_met_again = True
             subfolders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -190,6 +191,6 @@ def _walk(root, seen):
                 problems.append(AudioError(path, "a link that leads nowhere, or no plain file"))
             else:
                 inputs.append(AudioInput(path, Path(path), os.path.relpath(path, root)))
-    if not inputs and not problems:
+    if not (inputs or problems or is_met_again):
         problems.append(AudioError(root, "no audio file in this folder, such as .wav, .flac or .mp3"))
     return inputs, problems

@@ -70,6 +70,13 @@ def checked_jobs(jobs):
     return min(effective_n_jobs(jobs), effective_n_jobs(-1))
 
 
+def output_name(text):
+    """A name to write to, as it was given; argparse refuses an empty one."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty; give that of a file")
+    return text
+
+
 def tuple_of(kind):
     """A parser of comma-separated values."""
     def parse_tuple(text):

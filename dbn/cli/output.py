@@ -31,13 +31,15 @@ class Progress:
     ----------
     n_failed : int
         Files complained of.
+    n_frames : int
+        Frames of the file at hand that were read so far, before any pooling.
     """
 
     def __init__(self, inputs, description):
         self.n_failed = 0
         self._lengths = {source.path: expected_length(source.path, 1) for source in inputs}
-        self._done = 0
-        self._bar = progress_bar(description, in_logs=False, total=sum(self._lengths.values()), leave=False,
+        self._done = self.n_frames = 0
+        self._bar = progress_bar(description, in_logs=False, total=sum(map(self.length, inputs)), leave=False,
                                  bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.0f}/{total:.0f} s of audio "
                                             "[{elapsed}<{remaining}]")
 
@@ -51,12 +53,15 @@ class Progress:
         """Whole seconds that a file's header promises; 0 if it is refused already."""
         return self._lengths[source.path]
 
-    def advance(self, seconds):
-        """So much of the file at hand is done."""
-        self._bar.update(seconds)
+    def advance(self, n_frames, frame_rate):
+        """So many more frames of the file at hand are read, of so many a second."""
+        self.n_frames += n_frames
+        # a file may hold more than its header promises, and tqdm forgets a total that is passed
+        self._bar.update(min(n_frames / frame_rate, self._bar.total - self._bar.n))
 
     def end_file(self, source):
         """A file is done with, whether it was read to its end or not."""
+        self.n_frames = 0
         self._done += self._lengths[source.path]
         self._bar.update(self._done - self._bar.n)
 

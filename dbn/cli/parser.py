@@ -14,6 +14,7 @@ from dbn import __version__
 from dbn.cli.commands import run_classify, run_export, run_info, run_plot, run_tag
 from dbn.cli.explore import N_FRAMES, N_SONGS, run_explore
 from dbn.cli.extract import add_extract_options, run_extract
+from dbn.cli.options import output_name
 from dbn.cli.train import add_train_parser
 from dbn.cli.train_tags import add_train_tags_parser
 from dbn.datasets.folder import printable
@@ -47,7 +48,7 @@ examples:
 
 The label is the class with the highest mean of the frames' predictions. Each line holds the file, its label and that
 class's mean, between tabs (aligned on a terminal). With --json each line is an object with "file", "label",
-"probabilities" (of every class), "n_frames" and "seconds"."""
+"probabilities" (of every class), "n_frames" (after pooling, where the model pools frames) and "seconds"."""
 
 _TAG = """\
 examples:
@@ -100,9 +101,9 @@ examples:
   dbn explore synthetic-demo albums/ song.flac -o page.html
 
 The page is one file and needs no network. It links to the recordings, from where it lies; --embed takes the sound that
-it plays into it, 3.5 kB a second. A recording's genre is the folder next below the one that was given, as genres/jazz/;
-where there is none, the page shows the network's answer and says so. Of each recording the first ten minutes are used.
-The same seed gives the same page."""
+it plays into it, about 6 kB a second. A recording's genre is the folder next below the one that was given, as
+genres/jazz/; where there is none, the page shows the network's answer and says so. Of each recording the first ten
+minutes are used. The same seed gives the same page."""
 
 
 def build_parser():
@@ -150,7 +151,8 @@ def _add_line_options(parser):
     """Of a command that writes one line a file."""
     parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES)
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
-    parser.add_argument("-o", "--output", metavar="OUT", help="write there instead of to standard output")
+    parser.add_argument("-o", "--output", type=output_name, metavar="OUT",
+                        help="write there instead of to standard output")
 
 
 def _add_extract_parser(subparsers):
@@ -166,7 +168,7 @@ def _add_info_parser(subparsers):
 
 def _add_export_parser(subparsers):
     parser = _add_parser(subparsers, "export", run_export, "write a model as ONNX, for other programs", _EXPORT)
-    parser.add_argument("-o", "--output", metavar="OUT.onnx", required=True,
+    parser.add_argument("-o", "--output", type=output_name, metavar="OUT.onnx", required=True,
                         help="the file to write; OUT.json beside it describes it")
 
 
@@ -174,7 +176,7 @@ def _add_plot_parser(subparsers):
     parser = _add_parser(subparsers, "plot", run_plot,
                          "draw a recording's activations and class probabilities over time", _PLOT)
     parser.add_argument("file", metavar="FILE", help='an audio file, or "-" for standard input')
-    parser.add_argument("-o", "--output", metavar="OUT",
+    parser.add_argument("-o", "--output", type=output_name, metavar="OUT",
                         help="the picture to write: .png, .pdf or .svg; default: the recording's name with .png, here")
 
 
@@ -183,7 +185,8 @@ def _add_explore_parser(subparsers):
                          "make a page to explore: frames in the plane of their features, songs with their activations",
                          _EXPLORE)
     parser.add_argument("files", nargs="+", metavar="FILE", help=_FILES.partition(", or")[0])
-    parser.add_argument("-o", "--output", metavar="OUT", required=True, help="the page to write: .html")
+    parser.add_argument("-o", "--output", type=output_name, metavar="OUT", required=True,
+                        help="the page to write: .html")
     parser.add_argument("--embed", action="store_true", help="take the sound into the page, as MP3")
     parser.add_argument("--frames", type=int, default=N_FRAMES, metavar="N",
                         help=f"points, as many of each recording; default: {N_FRAMES:,}")
@@ -197,6 +200,9 @@ def _share(text):
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"{text} is no share; give a number from 0 to 1")
     return value
+
+
+_share.__name__ = "share"  # as argparse calls it where it is no number
 
 
 def main(argv=None):

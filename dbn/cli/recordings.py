@@ -1,10 +1,11 @@
 """What the commands do with each recording: its frames' features block by block, their windows, and complaints."""
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 
-from dbn.audio.pooling import frame_rate
+from dbn.audio.pooling import frame_rate, pool_blocks
 from dbn.audio.streaming import stream_magnitudes
 from dbn.cli.output import Progress
 from dbn.errors import AudioError, DBNError
@@ -32,11 +33,18 @@ def for_each(inputs, problems, work, description):
 
 def outputs(model, path, stream, progress=None):
     """What `stream` makes of the blocks of frames of the recording in a file, block by block: float32 [m, d]."""
-    n_frames = 0
+    settings, n_frames = dict(model.frame_settings), 0
+    pooling = settings.pop("pooling", None)
+
+    def magnitudes():
+        for frames in stream_magnitudes(path, **settings):
+            if progress is not None:
+                progress.advance(len(frames), frame_rate(settings))
+            yield frames
 
     def blocks():
         nonlocal n_frames
-        for frames in stream_magnitudes(path, **model.frame_settings):
+        for frames in pool_blocks(magnitudes(), pooling):
             n_frames += len(frames)
             yield frames
         if n_frames < model.min_frames:
@@ -50,8 +58,6 @@ def outputs(model, path, stream, progress=None):
             return
         require_finite(rows, path)
         yield rows
-        if progress is not None:
-            progress.advance(len(rows) / frame_rate(model.frame_settings))
 
 
 def windows_of(statistics, blocks):
@@ -61,6 +67,13 @@ def windows_of(statistics, blocks):
     short = statistics.finish()
     if short is not None:
         yield short
+
+
+def require_folder(path):
+    """Refuse a file or folder to write whose own folder is not there."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise DBNError(f"{path}: cannot be written: there is no folder {folder}; make it first")
 
 
 def check_output(path, options, inputs):

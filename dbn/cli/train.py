@@ -41,7 +41,7 @@ def add_train_parser(subparsers):
     parser.add_argument("--labels", type=Path, metavar="FILE.csv",
                         help="table with the columns file,label or file,label,part (part: train, valid, test or "
                              "excluded); files are paths from FOLDER")
-    parser.add_argument("--split", type=tuple_of(float), default=splits.FRACTIONS, metavar="TRAIN,VALID,TEST",
+    parser.add_argument("--split", type=tuple_of(float), metavar="TRAIN,VALID,TEST",
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
     parser.add_argument("--network", choices=NETWORKS, default="frames",
                         help="a deep belief network of single frames, the paper's kind, or a convolutional one over "
@@ -113,8 +113,9 @@ class _TrainRun:
         self.path = args.model = checked_output(args.model, "model file")
         self.work = _work_folder(self.path)
         given = given_options(args, TrainingSettings) | given_options(args, ConvolutionalSettings)
-        if args.unsupervised and (args.labels is not None or args.recipe == AUTO):
-            raise DBNError(f"--unsupervised looks at no label; leave --labels and --recipe {AUTO} out")
+        if args.unsupervised and (args.labels is not None or args.recipe == AUTO or args.split is not None):
+            raise DBNError(f"--unsupervised looks at no label and trains on all files; leave --labels, --recipe {AUTO} "
+                           "and --split out")
         if args.network == "frames":
             recipes = recipes_of(args.recipe, not args.unsupervised)
         elif args.recipe == "recommended":
@@ -128,13 +129,16 @@ class _TrainRun:
             settings.require_size(Scaling(scaling).n_components or FRAME_LENGTH // 2 + 1)
         self.seed = settings.seed
         self.jobs = checked_jobs(args.jobs)
-        splits.check_fractions(args.split)
+        self.fractions = splits.FRACTIONS if args.split is None else args.split
+        splits.check_fractions(self.fractions, "--split")
         if args.unsupervised:
             self.corpus, self.parts = folder.load_unlabelled(args.folder), None
         elif args.labels is None:
             self.corpus, self.parts = folder.load(args.folder), None
         else:
             self.corpus, self.parts = labels.load(args.folder, args.labels)
+        if self.parts is not None and args.split is not None:
+            raise DBNError(f"{args.labels}: its column part says which file is in which part; leave --split out")
         self._split(self.corpus.tracks)  # too few songs are said before the audio is read
         self.key = self._key(self.recipes)
 
@@ -142,7 +146,7 @@ class _TrainRun:
         """Names all that the parameters depend on; the model carries it, and that of each recipe its checkpoint."""
         from dbn.audio.frames import DEFAULT_SETTINGS, store_key
         choices = [(scaling, asdict(settings)) for scaling, settings, _ in recipes.values()]
-        depends_on = [store_key(self.corpus, self.corpus.tracks, DEFAULT_SETTINGS), self.parts or self.args.split,
+        depends_on = [store_key(self.corpus, self.corpus.tracks, DEFAULT_SETTINGS), self.parts or self.fractions,
                       self.args.unsupervised, choices]
         return hashlib.sha256(json.dumps(depends_on).encode()).hexdigest()
 
@@ -175,7 +179,7 @@ class _TrainRun:
         split = self._split(tracks)
         splits.warn_identical(split, identical.identical_files(tracks))
         about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
-                 "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.args.split)}
+                 "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.fractions)}
         model = self._best_of_recipes(store, split, about)
         if model.classes:
             answers = label_songs(model, FrameSet.from_store(store, split.test))
@@ -236,7 +240,7 @@ class _TrainRun:
         if self.args.unsupervised:
             split = splits.Split(tuple(track.name for track in tracks), (), ())
         elif self.parts is None:
-            split = splits.split_by_class(tracks, self.seed, self.args.split)
+            split = splits.split_by_class(tracks, self.seed, self.fractions)
         else:
             split = splits.Split(*(tuple(track.name for track in tracks if self.parts[track.name] == part)
                                    for part in (*splits.PARTS, "excluded")))

@@ -82,7 +82,7 @@ class WorkFolder:
     """
 
     def __init__(self, output, left):
-        self.path = Path(f"{output}.work")
+        self.path = Path(f"{Path(output)}.work")  # beside the folder "out/", not in it
         self._left = re.compile(left)
 
     def leftovers(self):

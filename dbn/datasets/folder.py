@@ -35,7 +35,8 @@ def load(root):
         Named ``"folder"``; artists are unknown. `skipped` names, as paths from `root`: classes without audio; audio
         files that belong to no class, that libsndfile does not read (such as .m4a), or whose names hold line breaks,
         control characters or bytes that are not UTF-8, because no CSV, JSON or terminal would take them as they are
-        (they stand as escapes there); folders that cannot be listed, or that another link led to already.
+        (they stand as escapes there); folders that cannot be listed; links to a class's folder that is read already.
+        Deeper down such a link is passed over.
 
     Raises
     ------

@@ -363,8 +363,8 @@ def _check_draw(tracks, seed, fractions):
     check_fractions(fractions)
 
 
-def check_fractions(fractions):
-    """Raise a :class:`DatasetError` unless these are shares of train, valid and test."""
+def check_fractions(fractions, name="fractions"):
+    """Raise a :class:`DatasetError` unless these are shares of train, valid and test; `name` is for its message."""
     if len(fractions) != len(PARTS) or not min(fractions) > 0 or not math.isclose(sum(fractions), 1, abs_tol=1e-9):
-        raise DatasetError(f"fractions {fractions}: must be three positive numbers with sum 1, "
+        raise DatasetError(f"{name} {fractions}: must be three positive numbers with sum 1, "
                            f"for train, valid and test")

@@ -185,7 +185,7 @@ class Gatherer:
         signal = _read(recording.path, settings["sample_rate"], settings["frame_length"])
         rows = self._draw(number, _n_rows(signal, settings))
         frames, probabilities, curve = self._through_the_network(recording, signal, rows, playing)
-        times = _middles(rows, settings)
+        times = _middles(rows, len(signal), settings)
         seconds = len(signal) / settings["sample_rate"]
         self._songs[number] = Song(recording, probabilities, seconds,
                                    self._sound(recording, signal, None if playing else parts_around(times, seconds)),
@@ -317,8 +317,9 @@ def _magnitude_blocks(signal, settings):
         yield dft_magnitudes(signal[start * hop:(stop - 1) * hop + length], length, hop, settings["window"])
 
 
-def _middles(rows, settings):
-    """Seconds from the song's start to the middles of frames, or of what they were pooled to."""
-    n_pooled, hop = pooled_frames(settings.get("pooling")), settings["hop_length"]
-    samples = rows * n_pooled * hop + ((n_pooled - 1) * hop + settings["frame_length"]) / 2
-    return samples / settings["sample_rate"]
+def _middles(rows, n_samples, settings):
+    """Seconds from the start of a song to the middles of its frames, or of the windows that they were pooled to."""
+    n_pooled, hop, length = pooled_frames(settings.get("pooling")), settings["hop_length"], settings["frame_length"]
+    first = rows * n_pooled
+    last = np.minimum(first + n_pooled, frame_count(n_samples, length, hop)) - 1  # the song's last window may be short
+    return ((first + last) * hop + length) / 2 / settings["sample_rate"]

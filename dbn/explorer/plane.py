@@ -21,8 +21,10 @@ def frames_a_song(n_frames, n_songs, rng):
     Returns
     -------
     int array [n_songs]
-        Their sum is `n_frames`.
+        Their sum is `n_frames`, if there are songs.
     """
+    if not n_songs:
+        return np.zeros(0, dtype=int)
     counts = np.full(n_songs, n_frames // n_songs)
     counts[rng.permutation(n_songs)[:n_frames % n_songs]] += 1
     return counts

@@ -105,8 +105,20 @@ def move_into_place(temporary, path):
     """Rename a finished file to `path`; a file that is there is replaced and hands on its mode."""
     if path.is_file():
         shutil.copymode(path, temporary)
-    os.replace(temporary, path)
+    rename(temporary, path)
     flush_to_disk(path.parent)  # the new name itself
+
+
+def rename(source, path):
+    """Give a finished file another name, be it on another disk; a file of that name is replaced."""
+    try:
+        os.replace(source, path)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with atomic_path(path) as copy:
+            shutil.copyfile(source, copy)
+        os.unlink(source)
 
 
 def flush_to_disk(path):
@@ -124,9 +136,11 @@ def flush_to_disk(path):
 def atomic_folder(path):
     """Fill a folder beside its place and rename it into it; the folder's counterpart of :func:`atomic_path`.
 
-    Yields the folder ``<path>.partial``, new and empty. The caller holds :func:`sole_writer` of the parent folder.
+    Yields the folder ``<path>.partial``, new and empty. The caller holds a lock that keeps others out, such as
+    :func:`sole_writer` of the parent folder: what is there under that name was left by a process that was killed.
     """
     unfinished = Path(f"{path}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
     try:
         yield unfinished
@@ -139,11 +153,18 @@ def atomic_folder(path):
 
 
 @contextmanager
-def sole_writer(directory):
+def sole_writer(directory, unfinished=None):
     """Wait until no other process writes into a folder, then remove what a killed one has left behind half-written.
 
     The lock is that of the file ``.lock``: it ends with its process, however that ends. Readers need none. Who has a
     folder may ask for it again, in the same thread, and may remove it; who has waited finds it made again.
+
+    Parameters
+    ----------
+    directory : path
+    unfinished : str, optional
+        Pattern of the names, as of :meth:`pathlib.Path.glob`, that :func:`atomic_folder` gives the caller's folders
+        until they are whole. Whatever else is there may be somebody's own.
     """
     # one object for each file: a second one of the same thread would wait for the first for ever
     lock = FileLock(Path(directory).absolute() / ".lock", is_singleton=True)
@@ -153,9 +174,9 @@ def sole_writer(directory):
         print(f"{directory}: waiting for another process that writes here", file=sys.stderr)
         _acquire(lock, blocking=True)
     try:
-        if lock.lock_counter == 1:  # else they are the caller's
-            for unfinished in Path(directory).glob("*.partial"):
-                shutil.rmtree(unfinished)
+        if unfinished and lock.lock_counter == 1:  # else they are the caller's
+            for folder in Path(directory).glob(unfinished):
+                shutil.rmtree(folder)
         yield
     finally:
         lock.release()

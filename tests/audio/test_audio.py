@@ -72,6 +72,8 @@ def test_frames_are_a_read_only_view(noise):
     ({"frame_length": 1}, "frame_length"), ({"frame_length": 2.5}, "frame_length"),
     ({"frame_length": True}, "frame_length"),
     ({"hop_length": 0}, "hop_length"), ({"hop_length": -3}, "hop_length"), ({"window": "no such"}, "window"),
+    ({"window": ()}, "window"), ({"window": ("general_cosine", "x")}, "window"),
+    ({"window": ("chebwin", 1e300)}, "window"), ({"window": ("taylor", 101)}, "more than 100 sidelobes"),
     ({"window": "kaiser"}, "window"), ({"frame_length": 5000}, "frame_length")])
 def test_wrong_options_are_named(options, named):
     with pytest.raises(DBNError, match=named):

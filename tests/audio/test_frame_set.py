@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from dbn.audio import dft_magnitudes, load_audio
 from dbn.audio.frames import FrameSet, FrameStore
 from dbn.audio.scaling import Scaling
 from dbn.errors import DatasetError, DBNError
@@ -22,6 +23,17 @@ def corpus(tmp_path):
 @pytest.fixture
 def store(corpus, tmp_path):
     return FrameStore.build(corpus, tmp_path / "cache")
+
+
+def test_a_window_with_a_parameter_is_the_same_after_json(corpus, tmp_path):
+    store = FrameStore.build(corpus, tmp_path / "cache", window=("kaiser", 8.0), progress=False)
+    assert store.settings["window"] == ["kaiser", 8.0]
+    song, track = store.songs[0], corpus.tracks[0]
+    for window in (("kaiser", 8.0), store.settings["window"]):
+        np.testing.assert_array_equal(store.frames[song.start:song.stop],
+                                      dft_magnitudes(load_audio(track.path), window=window))
+    again = FrameStore.build(corpus, tmp_path / "cache", **store.settings, progress=False)
+    assert again.path == store.path
 
 
 def test_a_set_reads_songs_in_the_order_asked_for(store):
@@ -114,6 +126,13 @@ def test_a_stored_set_is_scaled_once_and_holds_the_same_songs(store, tmp_path, m
     for (_, song), (_, other) in zip(stored.songs(), scaled.songs(), strict=True):
         np.testing.assert_array_equal(song, other)
     assert sum(transformed) == 2 * scaled.n_frames  # the stored set has no need of it any more
+
+
+def test_a_stored_set_of_as_many_frames_as_songs_keeps_each_frames_label():
+    frames = FrameSet(np.arange(6).reshape(6, 1), [(0, 2), (2, 4), (4, 6)], [7, 8, 9])
+    some = frames.subset(np.array([0, 1, 2]))
+    assert some.n_frames == some.n_segments and some.stored().labels.tolist() == [7, 7, 8]
+    np.testing.assert_array_equal(some.stored().bounds, [0, 2, 3, 3])
 
 
 def test_rows_are_there_only_where_training_can_use_them_as_they_are(store, tmp_path):

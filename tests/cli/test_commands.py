@@ -7,6 +7,7 @@ import subprocess
 import sys
 import termios
 from configparser import ConfigParser
+from functools import partial
 from importlib import import_module
 
 import numpy as np
@@ -17,6 +18,7 @@ from command_line import REPOSITORY, SETTINGS, SIZES, call, refusal, whole_file
 from dbn import __version__
 from dbn.__main__ import main as start
 from dbn.cli.parser import build_parser, main
+from dbn.system.progress import progress_bar
 
 
 def test_classify_json(folder, here, capsys):
@@ -179,6 +181,29 @@ def test_a_terminal_shows_progress(folder, here):
     os.close(terminal)
     assert done.returncode == 0 and done.stdout.count(b"\n") == 3
     assert b"classify: " in shown and b"/6 s of audio" in shown
+
+
+def test_progress_counts_a_file_as_often_as_it_is_given(folder, here, capsys, monkeypatch):
+    monkeypatch.setattr("dbn.cli.output.progress_bar", partial(progress_bar, mininterval=0))
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    song = str(folder / "music" / "one.wav")
+    assert main(["classify", "model.npz", song, song, song]) == 0
+    assert "6/6 s of audio" in capsys.readouterr().err
+
+
+def test_progress_of_a_file_longer_than_its_header_says(folder, here, capsys, monkeypatch):
+    monkeypatch.setattr("dbn.cli.output.progress_bar", partial(progress_bar, mininterval=0))
+    monkeypatch.setattr("dbn.cli.output.expected_length", lambda *_: 1)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    assert main(["classify", "model.npz", str(folder / "music" / "one.wav")]) == 0
+    assert "1/1 s of audio" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("again", ["music/deep", "music"])
+def test_a_folder_that_was_read_already_is_not_called_empty(folder, here, capsys, again):
+    assert main(["classify", "model.npz", str(folder / "music"), str(folder / again)]) == 0
+    out, error = capsys.readouterr()
+    assert len(out.splitlines()) == 3 and error == ""
 
 
 COMMANDS = ("train", "train-tags", "classify", "tag", "extract", "info", "export", "plot")

@@ -178,6 +178,12 @@ def test_nothing_that_can_be_shown(tmp_path, capsys):
     assert "no recording could be used" in capsys.readouterr().err and not (tmp_path / "page.html").exists()
 
 
+def test_no_recording_at_all(tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    error = refusal(capsys, "explore", "synthetic-demo", tmp_path / "empty", "-o", tmp_path / "page.html")
+    assert "empty: no audio file in this folder" in error and "no recording could be used" in error
+
+
 def test_the_pages_parts_are_in_the_package():
     folder = REPOSITORY / "dbn" / "explorer" / "page"
     assert {path.suffix for path in folder.iterdir()} == {".html", ".css", ".js"}

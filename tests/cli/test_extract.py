@@ -1,5 +1,6 @@
 """``dbn extract``: what its files hold, by any number of processes, after kills, and what it refuses."""
 import csv
+import errno
 import json
 import os
 import shutil
@@ -134,6 +135,44 @@ def test_one_file_each(folder, here):
             assert entry["rows"] == length
     assert sorted(os.listdir()) == ["model.npz", "out", "out.npz"]
     assert sorted(os.listdir("out")) == ["deep", "index.json", "one.wav.npy", "two.flac.npy"]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.EXDEV, "Invalid cross-device link")])
+def test_one_file_each_goes_on(folder, here, monkeypatch, error):
+    """After an end between two files; and on another disk, where files cannot be moved to."""
+    replace, moved = os.replace, []
+
+    def replace_one(source, target):
+        if os.path.dirname(source) != os.path.dirname(target):
+            moved.append(source)
+            if isinstance(error, OSError) or len(moved) == 2:
+                raise error
+        replace(source, target)
+
+    arguments = ["extract", "model.npz", str(folder / "music"), "--one-file-each", "-o"]
+    assert main([*arguments, "expected"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", replace_one)
+        assert main([*arguments, "out"]) == (0 if isinstance(error, OSError) else 130)
+    if len(moved) == 2:
+        assert json.loads((here / "out" / "index.json").read_text())["files"] == []
+        assert main([*arguments, "out"]) == 0
+    assert sorted(os.listdir()) == ["expected", "model.npz", "out"]
+    for name in ("index.json", "one.wav.npy", "two.flac.npy", "deep/three.wav.npy"):
+        assert (here / "out" / name).read_bytes() == (here / "expected" / name).read_bytes()
+
+
+def test_a_folder_may_be_named_with_a_slash(folder, here):
+    song = str(folder / "music" / "one.wav")
+    assert main(["extract", "model.npz", song, "-o", "out/", "--one-file-each"]) == 0
+    assert sorted(os.listdir()) == ["model.npz", "out"] and sorted(os.listdir("out")) == ["index.json", "one.wav.npy"]
+
+
+def test_a_folder_of_the_name_of_the_description(folder, here, capsys):
+    (here / "out.json").mkdir()
+    error = refusal(capsys, "extract", "model.npz", folder / "music" / "one.wav", "-o", "out.npy")
+    assert error == "dbn: error: out.json: is a folder, a pipe or a device; give the name of a file\n"
+    assert sorted(os.listdir()) == ["model.npz", "out.json"]
 
 
 def test_one_file_each_refuses(folder, here, capsys):

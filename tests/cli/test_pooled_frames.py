@@ -40,6 +40,7 @@ def test_features_are_those_of_the_whole_file(folder, here, capsys, kind):
     assert main(["classify", "pooled.npz", str(path), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["n_frames"] == len(frames)
+    assert said["seconds"] == round((1376 * 32 + 64) / 22050, 3)  # to the end of the last frame, in a short window too
     np.testing.assert_allclose(list(said["probabilities"].values()), model.predict_proba(frames).mean(axis=0),
                                atol=1e-5)
 

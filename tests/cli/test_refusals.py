@@ -49,6 +49,8 @@ def test_models_without_classes(folder, here, capsys):
 @pytest.mark.parametrize("arguments, reason", [
     (["extract", "model.npz", "{song}", "-o", "out.txt"], ".npz, .npy or .csv"),
     (["extract", "model.npz", "{song}", "-o", "none/out.npz"], "none/out.npz: cannot be written"),
+    (["extract", "model.npz", "{song}", "-o", "none/out", "--one-file-each"], "there is no folder none; make it first"),
+    (["export", "model.npz", "-o", "."], "is a folder, a pipe or a device"),
     (["extract", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "model.npz"], "is read by this command"),
     (["classify", "model.npz", "{song}", "-o", "none/out"], "cannot be written"),
@@ -76,6 +78,16 @@ def test_wrong_options(folder, here, capsys, arguments, reason):
                                        ["extract", "m", "f", "-o", "o.npz", "--window", "1e300"]])
 def test_wrong_usage(capsys, arguments):
     assert "usage: dbn" in usage_error(capsys, *arguments)
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["tag", "m", "f", "--min-accuracy", "x"], "invalid share value: 'x'"),
+    (["extract", "m", "f", "-o", "o.npz", "--window", "x"], "invalid seconds value: 'x'"),
+    (["classify", "m", "f", "-o", ""], "argument -o/--output: the name is empty"),
+    (["extract", "m", "f", "-o", "", "--one-file-each"], "argument -o/--output: the name is empty"),
+    (["export", "m", "-o", ""], "argument -o/--output: the name is empty")])
+def test_wrong_values(capsys, arguments, reason):
+    assert reason in usage_error(capsys, *arguments)
 
 
 def test_samples_that_overflow_are_named(here, capsys):

@@ -346,3 +346,14 @@ def test_a_split_without_training_songs_of_a_class(quick, folder, tmp_path, caps
                                     *((name, name.split("/")[0], part) for name, part in zip(files, parts))])
     assert train(folder, tmp_path / "m.npz", "--labels", str(table)) == 0
     assert "not compared with MFCCs: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("options, message", [
+    (["--split", "0.5,0.5"], "--split (0.5, 0.5): must be three positive numbers"),
+    (["--split", "0.4,0.3,0.3", "--unsupervised"], "leave --labels, --recipe auto and --split out"),
+    (["--split", "0.4,0.3,0.3", "--labels", "{table}"], "leave --split out")])
+def test_a_split_that_cannot_be(quick, folder, tmp_path, capsys, options, message):
+    table = tmp_path / "labels.csv"
+    table.write_text("file,label,part\nhigh/0.wav,a,train\nlow/0.wav,b,valid\nlow/1.wav,b,test\n")
+    assert train(folder, tmp_path / "m.npz", *(option.format(table=table) for option in options)) == 2
+    assert message in capsys.readouterr().err and names_in(tmp_path) == ["labels.csv"]

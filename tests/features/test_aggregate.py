@@ -92,6 +92,11 @@ def test_a_product_just_below_a_whole_number_of_frames_counts_as_whole():
     assert window_bounds(100, 100, window=0.29, hop=0.58)[:2] == [(0, 29), (58, 87)]
 
 
+def test_a_window_of_one_frame():
+    assert 1 / 49 * 49 < 1
+    assert window_bounds(3, 49, window=1 / 49, hop=1 / 49) == [(0, 1), (1, 2), (2, 3)]
+
+
 @pytest.mark.parametrize("n_frames", [1, 3, 19, 20])
 def test_a_clip_shorter_than_a_window_gives_one_over_what_there_is(features, n_frames):
     rows = aggregate(features[:n_frames], frame_rate=10, window=2.0, hop=1.0)

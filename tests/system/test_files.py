@@ -1,11 +1,12 @@
 """What is written takes the place of what its name stands for, and of nothing else."""
+import errno
 import os
 import subprocess
 import sys
 
 import pytest
 
-from dbn.system.files import atomic_path, sole_writer, temporary_folder
+from dbn.system.files import atomic_path, move_into_place, sole_writer, temporary_folder
 
 
 def write(path, text="new"):
@@ -108,3 +109,25 @@ def test_a_folder_that_is_gone_is_made_again_for_who_waits(tmp_path):
         folder.rmdir()
     with sole_writer(folder):
         assert (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("old", [None, "old"])
+def test_a_file_from_another_disk_is_copied(tmp_path, monkeypatch, old):
+    replace = os.replace
+
+    def replace_on_one_disk(source, target):
+        if os.path.dirname(source) != os.path.dirname(target):
+            raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replace_on_one_disk)
+    for name in ("here", "there"):
+        (tmp_path / name).mkdir()
+    source, target = tmp_path / "there" / "new.txt", tmp_path / "here" / "file.txt"
+    source.write_text("new")
+    if old:
+        target.write_text(old)
+        target.chmod(0o600)
+    move_into_place(source, target)
+    assert target.read_text() == "new" and os.listdir(tmp_path / "here") == ["file.txt"] and not source.exists()
+    assert old is None or target.stat().st_mode & 0o777 == 0o600

@@ -295,13 +295,16 @@ def test_another_process_in_the_folder_is_waited_for(quick, tmp_path):
 
 def test_who_has_the_folder_may_train_in_it(quick, tmp_path):
     """And keeps it until the end, with what it is writing there."""
-    with sole_writer(tmp_path):
+    with sole_writer(tmp_path, "half.partial"):
         (tmp_path / "half.partial").mkdir()
-        run_in(tmp_path)
+        with sole_writer(tmp_path, "half.partial"):
+            run_in(tmp_path)
         assert (tmp_path / "half.partial").exists()
         waiting = threading.Thread(target=lambda: run_in(tmp_path))
         waiting.start()
         waiting.join(1)
         assert waiting.is_alive()
     waiting.join(60)
-    assert not waiting.is_alive() and not (tmp_path / "half.partial").exists()
+    assert not waiting.is_alive()
+    with sole_writer(tmp_path, "half.partial"):
+        assert not (tmp_path / "half.partial").exists()
