@@ -7,9 +7,10 @@ from numbers import Real
 
 import numpy as np
 
+from dbn.audio.scaling import Scaling
 from dbn.errors import TrainingError
 from dbn.trained.archive import MAX_BYTES, MAX_NETWORK_BYTES
-from dbn.trained.convolutional import MOST_FRAMES, product_bytes
+from dbn.trained.convolutional import MOST_FRAMES, frames_of_blocks, product_bytes
 from dbn.trained.model import ANSWERS
 
 
@@ -91,6 +92,11 @@ class TrainingSettings:
                                 "divergence trains binary hidden units; give pretrain_epochs 0, or activation sigmoid")
         _make_plain(self, hidden_layers_sizes=tuple(int(n) for n in sizes), persistent=bool(self.persistent))
 
+    @property
+    def min_frames(self):
+        """The fewest frames of a song."""
+        return 1
+
     def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
         sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
@@ -157,6 +163,11 @@ class ConvolutionalSettings:
         _make_plain(self, **{name: tuple(int(n) for n in getattr(self, name))
                              for name in ("hidden_layers_sizes", "widths", "pools")})
 
+    @property
+    def min_frames(self):
+        """The fewest frames of a song: those that a block of the last layer sees."""
+        return frames_of_blocks(1, self.widths, self.pools)
+
     def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold.
 
@@ -167,6 +178,35 @@ class ConvolutionalSettings:
         if max(map(product_bytes, self.widths, self.pools, sizes)) > MAX_BYTES:
             raise TrainingError(f"widths are {self.widths!r} and pools {self.pools!r}: on {n_ins} inputs the frames of "
                                 f"a product take more than {MAX_BYTES / 1e9:.2f} GB; give shorter bases or blocks")
+
+
+def checked_scaling(kind, settings):
+    """The scaling of a network's inputs, not fitted yet.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
+    settings : TrainingSettings or ConvolutionalSettings
+        The first has no ``visible_std``: its visible units' is 1.
+
+    Returns
+    -------
+    dbn.audio.scaling.Scaling
+
+    Raises
+    ------
+    DBNError
+        Another kind.
+    TrainingError
+        A kind that clips, which would cut off most of what is divided by a ``visible_std`` below 1.
+    """
+    scaling, deviation = Scaling(kind), getattr(settings, "visible_std", 1)
+    if scaling.clips and deviation < 1:
+        raise TrainingError(f"visible_std is {deviation!r} and scaling {kind!r}: this scaling clips to [0, 1] what is "
+                            "divided by visible_std; give visible_std 1, or a scaling that clips nothing, such as "
+                            "standardize")
+    return scaling
 
 
 def _require_bytes(settings, sizes, widths, fewer):

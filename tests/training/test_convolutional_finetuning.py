@@ -179,6 +179,23 @@ def test_sets_that_do_not_fit_are_refused(quick):
         train_convolutional(train, train, 2, settings(finetune_blocks=20, pretrain_epochs=0), progress=False)
 
 
+def test_too_short_a_validation_song_is_named_before_the_first_epoch(quick, tmp_path):
+    train, valid = song_set(12, 0), song_set(3, 1)
+    for names, called in ((("a", "brief", "c"), "brief"), ((), "number 2")):
+        short = FrameSet(valid.rows, [(0, 8), (8, 15), (15, 60)], valid.segment_labels, names=names)
+        with pytest.raises(TrainingError, match=f"validation song {called}: has 7 frames, .* takes 8 at least"):
+            train_convolutional(train, short, 2, settings(), tmp_path, progress=False)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_songs_of_another_width_to_pretrain_on_are_refused(quick):
+    train, valid = song_set(12, 0), song_set(6, 1)
+    others = FrameSet(train.rows[:, 1:], list(zip(train.bounds[:-1], train.bounds[1:])))
+    n_bins = train.n_features
+    with pytest.raises(TrainingError, match=f"training frames have {n_bins} values, pretraining frames {n_bins - 1}"):
+        train_convolutional(train, valid, 2, settings(), progress=False, pretrain_set=others)
+
+
 # ------------------------------------------------------------------------------------------------ by frame
 
 @pytest.fixture(scope="module")
