@@ -107,7 +107,13 @@ class Model:
         return map(self.activations, parts)
 
     def predict_proba(self, frames):
-        """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
+        """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes].
+
+        Raises
+        ------
+        DBNError
+            The network has no classes, or frames of another width than the model's.
+        """
         return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling,
                                    self.activation)
 

@@ -235,6 +235,15 @@ def test_probabilities_are_the_output_layers_of_the_top_features(model):
     np.testing.assert_allclose(by_sigmoids.predict_proba(frames), 1 / (1 + np.exp(-a)), atol=1e-6)
 
 
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_without_classes_there_are_no_probabilities(model, output):
+    last = {"weights": [*model.weights[:-1], np.zeros((3, 0), np.float32)],
+            "biases": [*model.biases[:-1], np.zeros(0, np.float32)], "classes": (), "output": output}
+    unlabelled = ConvolutionalModel(**model.__dict__ | last)
+    with pytest.raises(DBNError, match="has no classes: use activations"):
+        unlabelled.predict_proba(np.zeros((20, 5), np.float32))
+
+
 @pytest.mark.parametrize("n_frames", [16, 17, 200, 12 * BLOCKS + 7, 3 * 12 * BLOCKS])
 def test_by_frame_a_song_in_parts_has_the_bits_of_the_whole(model, n_frames):
     frames = np.random.default_rng(n_frames).normal(size=(n_frames, 5)).astype(np.float32)
