@@ -27,8 +27,8 @@ class TrainingResult:
     history : list of dict
         One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
         ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
-        record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
-        :mod:`dbn.training.monitor`.
+        record before), for fine-tuning ``valid_error``, and for pre-training of a DBN with validation frames
+        ``free_energy_gap``, see :mod:`dbn.training.monitor`.
     best_epoch : int or None
         Epoch of fine-tuning whose parameters were kept; 0 is before the first. None without fine-tuning, as the next.
     best_error : float or None
