@@ -200,7 +200,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
     batch_size, patience, activation, dropout, momentum, weight_decay, sparsity_cost, sparsity_target
         See :class:`dbn.training.settings.TrainingSettings`. Its defaults are the paper's; here the layers, the visible
         units, the scaling and the momentum have others.
-    scaling : {"minmax", "max", "standardize", "log", "none"}
+    scaling : {"max", "minmax", "standardize", "log", "log-standardize", "none"}, or principal components: "pca-50"
         What the rows are scaled by, fitted on the training rows; see :mod:`dbn.audio.scaling`.
     validation_fraction : float
         Part of each class's rows that is not trained on; its error decides when to stop and which epoch is kept.
@@ -252,7 +252,7 @@ class DBNClassifier(ClassifierMixin, _DBNEstimator):
         Parameters
         ----------
         X : array_like [shape=(n, n_features)]
-            Finite; not negative where the scaling is "max" or "log".
+            Finite; not negative where the scaling is "max" or takes logarithms.
         y : array_like [shape=(n,)]
             Labels, at least two different ones.
         X_valid, y_valid : array_like, optional
@@ -354,7 +354,7 @@ class DBNFeatures(TransformerMixin, _DBNEstimator):
         Parameters
         ----------
         X : array_like [shape=(n, n_features)]
-            Finite; not negative where the scaling is "max" or "log".
+            Finite; not negative where the scaling is "max" or takes logarithms.
         y : array_like [shape=(n,)], optional
             Labels, at least two different ones.
         X_valid, y_valid : array_like, optional

@@ -61,7 +61,7 @@ def log_partition(rbm):
         side = "hidden" if gaussian else "smaller"
         raise ValueError(f"the {side} side has {n} units, whose 2^{n} states are too many to add up (at most "
                          f"{MOST_UNITS} units); use annealed_importance_sampling")
-    log_z, rows = -np.inf, max(1, _BLOCK // len(vbias))
+    log_z, rows = -np.inf, max(1, _BLOCK // max(n, len(vbias)))
     for start in range(0, 2**n, rows):
         numbers = np.arange(start, min(start + rows, 2**n))
         states = (numbers[:, None] >> np.arange(n) & 1).astype(np.float64)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import dbn
+from dbn.audio.scaling import KINDS
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -28,6 +29,10 @@ def test_every_name_of_a_face_is_there():
     for room in map(importlib.import_module, rooms):
         for name in getattr(room, "__all__", ()):
             assert getattr(room, name) is not None
+
+
+def test_the_classifier_names_every_scaling():
+    assert all(f'"{kind}"' in dbn.DBNClassifier.__doc__ for kind in KINDS)
 
 
 def test_the_face_alone_loads_next_to_nothing():

@@ -1,4 +1,6 @@
 """log Z by enumeration and by annealed importance sampling, and likelihoods, against sums over the joint states."""
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy import integrate
@@ -28,6 +30,19 @@ def test_log_partition_is_the_sum_over_all_states(cls, n_visible, n_hidden, bloc
     monkeypatch.setattr(dbn.likelihood, "_BLOCK", block)
     rbm = make(cls, n_visible, n_hidden)
     assert log_partition(rbm) == pytest.approx(exact_log_z(rbm), abs=1e-10)
+
+
+def test_memory_is_that_of_a_block_however_few_the_visible_units(monkeypatch):
+    block = 2**16
+    monkeypatch.setattr(dbn.likelihood, "_BLOCK", block)
+    rbm = make(GaussianRBM, 1, 16)
+    tracemalloc.start()
+    try:
+        log_partition(rbm)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 5 * 8 * block  # states as integers and as floats, and what they add up to
 
 
 def test_log_partition_of_gaussian_units_is_the_integral():

@@ -62,6 +62,7 @@ def test_gaussian_units_of_another_deviation_are_scaled_inputs():
     ({"widths": (3,)}, [np.ones((40, 8))], "widths is"),
     ({"visible_std": 0.2}, [np.ones((40, 8))], "visible_std is 0.2"),
     ({"visible_std": 0.0, "visible": "gaussian"}, [np.ones((40, 8))], "visible_std is 0.0"),
+    ({"visible_std": 0.2, "visible": "gaussian", "scaling": "max"}, [np.ones((40, 8))], "clips to .* standardize"),
     ({"scaling": "loud"}, [np.ones((40, 8))], "scaling 'loud' is unknown"),
 ])
 def test_what_cannot_be_used_is_refused(changes, songs, message):

@@ -76,6 +76,11 @@ class Scaling:
         self.offset = self.gain = self.components = None
 
     @property
+    def clips(self):
+        """Whether what it gives is clipped to [0, 1], as binary visible units need it."""
+        return self.kind in ("max", "minmax", "log")
+
+    @property
     def n_features(self):
         """Values of a frame, once fitted."""
         return len(self.offset)
@@ -202,7 +207,7 @@ class Scaling:
             x = self._logarithm(x, out)
         np.subtract(x, self.offset, out=out)
         np.multiply(out, self.gain, out=out)
-        if self.kind in ("max", "minmax", "log"):
+        if self.clips:
             np.clip(out, 0, 1, out=out)
 
     def _logarithm(self, x, out=None):

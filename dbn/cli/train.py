@@ -12,7 +12,7 @@ import time
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from dbn.audio.scaling import KINDS, Scaling
+from dbn.audio.scaling import KINDS
 from dbn.audio.spectra import FRAME_LENGTH
 from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
 from dbn.cli.train_report import report
@@ -23,7 +23,7 @@ from dbn.system.files import disk_errors, move_into_place
 from dbn.system.interrupts import ended_by_interrupt
 from dbn.trained.model import load_model, save_model
 from dbn.training.recipes import AUTO, CONVOLUTIONAL, NETWORKS, RECIPES, RECOMMENDED, UNSUPERVISED, recipes_of
-from dbn.training.settings import ConvolutionalSettings, TrainingSettings
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings, checked_scaling
 
 EPILOG = """Exit status: 0, or 1 if some files could not be used (they are named, the model is made of the others), 2 if
 nothing was trained, 130 after Ctrl-C."""
@@ -126,7 +126,7 @@ class _TrainRun:
                         for name, recipe in recipes.items()}
         # a kind that is not known is said before anything is read, as is a network that would not fit into memory
         for scaling, settings, _ in self.recipes.values():
-            settings.require_size(Scaling(scaling).n_components or FRAME_LENGTH // 2 + 1)
+            settings.require_size(checked_scaling(scaling, settings).n_components or FRAME_LENGTH // 2 + 1)
         self.seed = settings.seed
         self.jobs = checked_jobs(args.jobs)
         self.fractions = splits.FRACTIONS if args.split is None else args.split
@@ -170,6 +170,7 @@ class _TrainRun:
 
         from dbn.audio.frames import FrameSet, FrameStore
         from dbn.training.fit import label_songs  # with PyTensor, which takes seconds to import
+        from dbn.training.running import check_lengths
 
         # joblib's tracker of temporary files complains on standard error if the process ends by Ctrl-C
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
@@ -177,6 +178,9 @@ class _TrainRun:
         get_reusable_executor().shutdown()  # the readers' memory, for the training
         tracks = [track for track in self.corpus.tracks if track.name not in store.skipped_names]
         split = self._split(tracks)
+        if not self.args.unsupervised:  # of which all songs are asked in the end
+            for _, settings, _ in self.recipes.values():
+                check_lengths(FrameSet.from_store(store, [song.name for song in store.songs]), settings)
         splits.warn_identical(split, identical.identical_files(tracks))
         about = {"dataset": self.corpus.name, "synthetic": False, "key": self.key, "skipped": store.skipped,
                  "songs": _song_counts(store, split), "split": "table" if self.parts else list(self.fractions)}

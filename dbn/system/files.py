@@ -23,6 +23,10 @@ from dbn.errors import DBNError
 
 MAX_LINE = 2**20  # characters of a line of a table
 
+_OF_PROCESS = r"(\d{1,9})-[0-9a-z_]{8}"  # its number, and what is drawn at random
+# what stands between the name and the suffix of the hidden file that atomic_path writes to: machine and process
+UNFINISHED = f"-[0-9a-f]{{8}}-{_OF_PROCESS}"
+
 
 @contextmanager
 def atomic_path(path):
@@ -67,7 +71,7 @@ def atomic_path(path):
 def _remove_leftovers(folder, stem, suffix, remove=partial(Path.unlink, missing_ok=True)):
     """Remove what processes of this machine that were killed have left under such names."""
     for path in folder.glob(f"{glob.escape(stem)}*{glob.escape(suffix)}"):
-        found = re.fullmatch(r"(\d{1,9})-[0-9a-z_]{8}", path.name[len(stem):len(path.name) - len(suffix)])
+        found = re.fullmatch(_OF_PROCESS, path.name[len(stem):len(path.name) - len(suffix)])
         if found and not _is_running(int(found[1])):
             remove(path)
 

@@ -16,9 +16,15 @@ from dbn.system.files import atomic_path, require_plain_file
 
 MAX_BYTES = 2**28  # of one array: 67 million weights, a thousand times the paper's network
 MAX_TOTAL_BYTES = 2**30  # of all arrays
+MAX_NETWORK_BYTES = MAX_TOTAL_BYTES - 2**27  # of weights and biases; the rest is for texts, the scaling and headers
 MAX_TEXT_BYTES = 2**26  # of a text in JSON, whose lists take ten times as much
 MAX_HEADER_BYTES = 10_000
-SHIPPED = Path(__file__).parent  # the models that come with the package, known by their names
+SHIPPED = Path(__file__).parent  # where the models are that come with the package
+
+
+def shipped_models():
+    """The files of the models that come with the package: a dict by their names, which have no suffix."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.npz"))}
 
 
 def scaling_arrays(scaling):
@@ -37,8 +43,9 @@ def write_arrays(path, arrays):
     if not str(path).endswith(".npz"):
         raise ModelFileError(f"{path}: a model file's name ends in .npz")
     try:
-        with atomic_path(path) as temporary:
-            np.savez(temporary, **arrays)
+        # an open file: to a name without .npz, which a link may lead to, NumPy adds one and writes elsewhere
+        with atomic_path(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, **arrays)
     except OSError as error:
         raise ModelFileError(f"{path}: the model cannot be written: {error.strerror or error}") from error
 
@@ -63,7 +70,7 @@ def open_archive(path):
         raise
     except OSError as error:
         by_name = f"; dbn.open_model({str(path)!r}) reads the model that comes with the program" * (
-            (SHIPPED / f"{path}.npz").is_file())
+            str(path) in shipped_models())
         raise ModelFileError(f"{path}: cannot be read: {error.strerror or error}{by_name}") from error
     except Exception as error:  # of a stranger's bytes: the readers of archives and headers raise a dozen kinds
         raise ModelFileError(f"{path}: not a model file of this program, or a damaged one ({error})") from error
@@ -117,7 +124,7 @@ def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
     """
     info = archive.getinfo(f"{name}.npy")
     most = MAX_TEXT_BYTES if kinds == "U" else MAX_BYTES
-    if info.file_size > most:
+    if info.file_size > most + MAX_HEADER_BYTES:
         raise ValueError(f"{name} has {info.file_size:,} bytes, and at most {most:,} are read")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):  # as NumPy writes; others unpack in memory
         raise ValueError(f"{name} is packed in a way that NumPy does not use")
@@ -131,8 +138,8 @@ def read_array(archive, name, ndim, kinds="f", float_type=np.float32):
         if dtype.kind not in kinds or len(shape) != ndim or min(shape, default=0) < 0:
             raise ValueError(f"{name} is {dtype} of shape {shape}")
         n_bytes = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        if n_bytes > info.file_size:
-            raise ValueError(f"{name} claims {n_bytes:,} bytes and has {info.file_size:,}")
+        if n_bytes > min(most, info.file_size):
+            raise ValueError(f"{name} claims {n_bytes:,} bytes and has {info.file_size:,}; at most {most:,} are read")
         data = file.read(n_bytes)
     array = np.frombuffer(data, dtype=dtype).reshape(shape, order="F" if fortran else "C")
     if kinds == "f":

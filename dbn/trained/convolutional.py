@@ -17,7 +17,7 @@ import numpy as np
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, ModelFileError
 from dbn.trained.archive import MAX_BYTES, check_json, read_array, read_scaling, scaling_arrays
-from dbn.trained.forward import sigmoid, softmax
+from dbn.trained.forward import require_classes, sigmoid, softmax
 
 FORMAT, VERSION = "hamel-eck-convolutional-dbn", 2
 BLOCKS = 64  # of a product: with 6 frames of 80 values and blocks of 3, a matrix of 0.4 MB
@@ -174,12 +174,20 @@ class ConvolutionalModel:
         return self._by_frame(parts, self._layers(), range(self.n_layers))
 
     def predict_proba(self, frames):
-        """Outputs of the last layer by frame; float32 [n_frames, n_classes]. `frames` as for :meth:`activations`."""
+        """Outputs of the last layer by frame; float32 [n_frames, n_classes]. `frames` as for :meth:`activations`.
+
+        Raises
+        ------
+        DBNError
+            The network has no classes, or as :meth:`activations`.
+        """
         return np.concatenate(list(self.probability_blocks([frames])))
 
     def probability_blocks(self, parts):
         """What :meth:`predict_proba` gives for a song whose frames come in `parts`, part by part."""
-        layers = [*self._layers(), LayerFeatures((self.weights[-1], self.biases[-1]), function=_OUTPUTS[self.output])]
+        last = self.weights[-1], self.biases[-1]
+        require_classes(last)
+        layers = [*self._layers(), LayerFeatures(last, function=_OUTPUTS[self.output])]
         return (outputs for [outputs] in self._by_frame(parts, layers, [self.n_layers]))
 
     def _layers(self):

@@ -75,7 +75,8 @@ class _Graph:
     def constant(self, name, array):
         """Add an array; its name."""
         from onnx import numpy_helper
-        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        # ascontiguousarray would make vectors of numbers, which no bound of Clip may be
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
         return name
 
 
@@ -85,7 +86,7 @@ def _scaled(graph, scaling):
     ONNX has no log(1 + x): in double precision the sum loses nothing.
     """
     from onnx import TensorProto
-    kind, x = scaling.kind, "frames"
+    x = "frames"
     if scaling.takes_log:
         x = graph.add("Cast", graph.add("Relu", x), to=TensorProto.DOUBLE)
         x = graph.add("Mul", x, graph.constant("compression", np.float64(scaling.compression)))
@@ -95,7 +96,7 @@ def _scaled(graph, scaling):
     if scaling.components is not None:
         x = graph.add("MatMul", x, graph.constant("components", scaling.components))
     x = graph.add("Mul", x, graph.constant("gain", scaling.gain))
-    if kind in ("max", "minmax", "log"):
+    if scaling.clips:
         x = graph.add("Clip", x, graph.constant("lowest", np.float32(0)), graph.constant("highest", np.float32(1)))
     return x
 

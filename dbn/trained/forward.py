@@ -6,7 +6,7 @@ frames takes no memory beside what is returned.
 """
 import numpy as np
 
-from dbn.errors import AudioError
+from dbn.errors import AudioError, DBNError
 
 ROWS = 256  # of a block: half a megabyte of the paper's inputs in single precision
 
@@ -89,13 +89,20 @@ def class_probabilities(x, layers, output, scaling=None, activation="sigmoid"):
     Raises
     ------
     DBNError
-        Rows of another width than the scaling's.
+        No classes, or rows of another width than the scaling's.
     """
+    require_classes(layers[-1])
     probabilities = class_activations(x, layers, scaling, activation)
     function = {"softmax": softmax, "sigmoid": sigmoid}[output]
     for rows in _blocks(x):
         function(probabilities[rows])
     return probabilities
+
+
+def require_classes(layer):
+    """Raise a :class:`~dbn.errors.DBNError` if an output layer (W, b) has no outputs."""
+    if not len(layer[1]):
+        raise DBNError("the network was trained without labels and has no classes: use activations")
 
 
 def require_finite(rows, name):

@@ -12,8 +12,8 @@ import numpy as np
 from dbn.audio.scaling import Scaling
 from dbn.errors import DBNError, ModelFileError
 from dbn.trained import convolutional
-from dbn.trained.archive import (SHIPPED, check_json, open_archive, read_array, read_json, read_scaling, scaling_arrays,
-                                 write_arrays)
+from dbn.trained.archive import (check_json, open_archive, read_array, read_json, read_scaling, scaling_arrays,
+                                 shipped_models, write_arrays)
 from dbn.trained.forward import class_probabilities, hidden_activations
 from dbn.trained.generative import gibbs_means, random_units, visible_means
 
@@ -107,7 +107,13 @@ class Model:
         return map(self.activations, parts)
 
     def predict_proba(self, frames):
-        """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes]."""
+        """Outputs of the last layer for unscaled `frames` float32 [n_frames, n_ins]; float32 [n_frames, n_classes].
+
+        Raises
+        ------
+        DBNError
+            The network has no classes, or frames of another width than the model's.
+        """
         return class_probabilities(np.asarray(frames, dtype=np.float32), self.layers(), self.output, self.scaling,
                                    self.activation)
 
@@ -250,7 +256,7 @@ def model_path(name_or_path):
     ModelFileError
         A name that is neither says which are shipped.
     """
-    shipped = {path.stem: path for path in sorted(SHIPPED.glob("*.npz"))}
+    shipped = shipped_models()
     if os.path.exists(name_or_path):
         return name_or_path
     if str(name_or_path) in shipped:

@@ -18,8 +18,8 @@ from dbn.system.files import release_pages, write_rows
 from dbn.trained.convolutional import ConvolutionalModel, LayerFeatures, frames_of_blocks
 from dbn.training.epochs import PiecesGraph, compiled_epoch
 from dbn.training.running import (SAMPLING, SHUFFLING, WEIGHTS, TrainingResult, begin_finetuning, begun_run,
-                                  carried_variables, check_sets, epochs_bar, finetune_epochs, finite_values,
-                                  fitted_scaling, lent, run_in_calls)
+                                  carried_variables, check_lengths, check_sets, epochs_bar, finetune_epochs,
+                                  finite_values, fitted_scaling, lent, run_in_calls)
 from dbn.training.settings import ConvolutionalSettings
 
 PIECES_PER_CALL = 128  # a compiled call of about a second with 300 bases
@@ -58,10 +58,12 @@ def train_convolutional(train_set, valid_set, n_outs, settings=ConvolutionalSett
     DivergedError
         A cost or a parameter is no longer a finite number.
     TrainingError
-        No song is as long as a piece, sets that do not fit each other, or a checkpoint that cannot be used.
+        No song is as long as a piece, a validation song is too short, sets that do not fit each other, or a checkpoint
+        that cannot be used.
     """
     if n_outs:
         check_sets(train_set, valid_set, n_outs)
+        check_lengths(valid_set, settings, "validation song")
     settings.require_size(train_set.n_features, n_outs)
     cdbn = ConvolutionalDBN(np.random.default_rng([settings.seed, WEIGHTS]), n_ins=train_set.n_features,
                             hidden_layers_sizes=settings.hidden_layers_sizes, widths=settings.widths,

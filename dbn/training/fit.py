@@ -33,7 +33,7 @@ def fit_model(store, split, scaling_kind, settings, directory, data_key, about, 
         `train` teaches, `valid` says when to stop; `test` is not looked at. Without any `valid` no label is looked at:
         the layers are pre-trained and no more.
     scaling_kind : str
-        One of :data:`dbn.audio.scaling.KINDS`.
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
     settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
         All choices of the training; they say which network it is.
     directory : path
@@ -93,7 +93,7 @@ def fit_rows(x, labels, valid, classes, settings, scaling_kind, before=None, pro
     settings : dbn.training.settings.TrainingSettings
         All choices of the training.
     scaling_kind : str
-        One of :data:`dbn.audio.scaling.KINDS`, fitted to `x`.
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components; fitted to `x`.
     before : dbn.trained.model.Model, optional
         A network of the same sizes, to go on with its parameters and its scaling: to fine-tune it with `labels`, else
         to pre-train it further.

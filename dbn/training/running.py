@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dbn.audio.scaling import Scaling
 from dbn.errors import DivergedError, TrainingError
 from dbn.layers import Parameters
 from dbn.system.blas import one_blas_thread
 from dbn.system.progress import progress_bar
 from dbn.training.epochs import carried_state
+from dbn.training.settings import checked_scaling
 from dbn.training.state import ADVICE, RunState, alike, fingerprint, run_folder
 
 # what the seeds of the different draws begin with, so that no two of them are the same
@@ -27,8 +27,8 @@ class TrainingResult:
     history : list of dict
         One record an epoch: ``stage`` ("pretrain" or "finetune"), ``layer`` (pre-training), ``epoch`` (from 1),
         ``cost`` (mean over the epoch; of pre-training see :meth:`dbn.rbm.RBM.get_cost_updates`), ``seconds`` (since the
-        record before), for fine-tuning ``valid_error``, and for pre-training ``free_energy_gap``, see
-        :mod:`dbn.training.monitor`.
+        record before), for fine-tuning ``valid_error``, and for pre-training of a DBN with validation frames
+        ``free_energy_gap``, see :mod:`dbn.training.monitor`.
     best_epoch : int or None
         Epoch of fine-tuning whose parameters were kept; 0 is before the first. None without fine-tuning, as the next.
     best_error : float or None
@@ -89,9 +89,14 @@ def begun_run(network, sets, n_outs, settings, directory, data_key, most_in_memo
     Raises
     ------
     TrainingError
-        A checkpoint that cannot be read, or that belongs to other settings or data.
+        Frames of different widths, or a checkpoint that cannot be read, or that belongs to other settings or data.
     """
     sets = {name: frames for name, frames in sets.items() if frames is not None}
+    width = sets["training"].n_features
+    for name, frames in sets.items():
+        if frames.n_features != width:
+            raise TrainingError(f"training frames have {width} values, {name} frames {frames.n_features}: build both "
+                                "with the same options")
     with run_folder(directory) as folder, one_blas_thread:
         of_run = None if directory is None else fingerprint(settings, list(sets.values()), n_outs, data_key)
         state = RunState(directory, of_run)
@@ -117,7 +122,6 @@ def fitted_scaling(frames, settings, kind):
     frames : dbn.audio.frames.FrameSet
         Unscaled; what the scaling is fitted to.
     settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
-        The first has no ``visible_std``: its visible units' is 1.
     kind : str
         One of :data:`dbn.audio.scaling.KINDS`, or principal components.
 
@@ -128,9 +132,9 @@ def fitted_scaling(frames, settings, kind):
     Raises
     ------
     DBNError
-        As :meth:`dbn.audio.scaling.Scaling.fit`, and of another kind.
+        As :func:`dbn.training.settings.checked_scaling` and :meth:`dbn.audio.scaling.Scaling.fit`.
     """
-    scaling = Scaling(kind).fit(x for x, _ in frames.blocks())
+    scaling = checked_scaling(kind, settings).fit(x for x, _ in frames.blocks())
     scaling.gain = scaling.gain / np.float32(getattr(settings, "visible_std", 1))
     return scaling
 
@@ -209,9 +213,25 @@ def check_sets(train_set, valid_set, n_outs):
             raise TrainingError(f"the {name} set has no labels")
         if frames.labels.min() < 0 or frames.labels.max() >= n_outs:
             raise TrainingError(f"the {name} set has labels outside 0 to {n_outs - 1}")
-    if train_set.n_features != valid_set.n_features:
-        raise TrainingError(f"training frames have {train_set.n_features} values, validation frames "
-                            f"{valid_set.n_features}: build both with the same options")
+
+
+def check_lengths(songs, settings, what="song"):
+    """Raise a :class:`~dbn.errors.TrainingError` that names the first song with too few frames for such a network.
+
+    Parameters
+    ----------
+    songs : dbn.audio.frames.FrameSet
+        A segment a song.
+    settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
+    what : str
+        What the message calls a song.
+    """
+    n_frames, least = np.diff(songs.bounds), settings.min_frames
+    short = np.flatnonzero(n_frames < least)
+    if len(short):
+        name = songs.names[short[0]] if songs.names else f"number {short[0] + 1}"
+        raise TrainingError(f"{what} {name}: has {n_frames[short[0]]} frames, and the network takes {least} at least: "
+                            "leave it out, or give smaller widths or pools")
 
 
 def finetune_epochs(network, run_epoch, error_of, carried, settings, state, bar, last_epoch):

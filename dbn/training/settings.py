@@ -7,9 +7,11 @@ from numbers import Real
 
 import numpy as np
 
+from dbn.audio.scaling import Scaling
 from dbn.errors import TrainingError
-from dbn.trained.archive import MAX_BYTES, MAX_TOTAL_BYTES
-from dbn.trained.convolutional import product_bytes
+from dbn.trained.archive import MAX_BYTES, MAX_NETWORK_BYTES
+from dbn.trained.convolutional import MOST_FRAMES, frames_of_blocks, product_bytes
+from dbn.trained.model import ANSWERS
 
 
 @dataclass(frozen=True)
@@ -90,15 +92,15 @@ class TrainingSettings:
                                 "divergence trains binary hidden units; give pretrain_epochs 0, or activation sigmoid")
         _make_plain(self, hidden_layers_sizes=tuple(int(n) for n in sizes), persistent=bool(self.persistent))
 
+    @property
+    def min_frames(self):
+        """The fewest frames of a song."""
+        return 1
+
     def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold."""
         sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
-        layers = [4 * below * above for below, above in zip(sizes, sizes[1:])]
-        if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
-            raise TrainingError(f"hidden_layers_sizes is {self.hidden_layers_sizes!r}: on {n_ins} inputs the weights "
-                                f"take {sum(layers) / 1e9:,.1f} GB, those of one layer up to {max(layers) / 1e9:,.2f} "
-                                f"GB; a model may have {MAX_TOTAL_BYTES / 1e9:.1f} GB, a layer {MAX_BYTES / 1e9:.2f} "
-                                "GB: give fewer units")
+        _require_bytes(self, sizes, [1] * len(sizes), "units")
 
 
 @dataclass(frozen=True)
@@ -152,8 +154,8 @@ class ConvolutionalSettings:
         for name in ("widths", "pools"):
             value = getattr(self, name)
             if not isinstance(value, (tuple, list)) or len(value) != len(self.hidden_layers_sizes) or not all(
-                    _is_integer(n) and 1 <= n <= _MOST_FRAMES for n in value):
-                raise TrainingError(f"{name} is {value!r}: give a whole number of 1 to {_MOST_FRAMES} for each of the "
+                    _is_integer(n) and 1 <= n <= MOST_FRAMES for n in value):
+                raise TrainingError(f"{name} is {value!r}: give a whole number of 1 to {MOST_FRAMES} for each of the "
                                     f"{len(self.hidden_layers_sizes)} layers")
         if self.visible != "gaussian" and self.visible_std != 1:
             raise TrainingError(f"visible_std is {self.visible_std!r} and visible {self.visible!r}: only Gaussian "
@@ -161,19 +163,59 @@ class ConvolutionalSettings:
         _make_plain(self, **{name: tuple(int(n) for n in getattr(self, name))
                              for name in ("hidden_layers_sizes", "widths", "pools")})
 
+    @property
+    def min_frames(self):
+        """The fewest frames of a song: those that a block of the last layer sees."""
+        return frames_of_blocks(1, self.widths, self.pools)
+
     def require_size(self, n_ins, n_outs=0):
         """Raise a :class:`~dbn.errors.TrainingError` if such a network has more weights than a model file may hold.
 
         So it does if a product of its features takes more memory than a model may.
         """
         sizes = [n_ins, *self.hidden_layers_sizes, n_outs]
-        layers = [4 * width * below * above for width, below, above in zip([*self.widths, 1], sizes, sizes[1:])]
-        if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_TOTAL_BYTES:
-            raise TrainingError(f"the bases of a layer take up to {max(layers) / 1e9:,.2f} GB, and a model's "
-                                f"{MAX_BYTES / 1e9:.2f} GB at most: give fewer or shorter ones")
+        _require_bytes(self, sizes, [*self.widths, 1], "or shorter bases")
         if max(map(product_bytes, self.widths, self.pools, sizes)) > MAX_BYTES:
             raise TrainingError(f"widths are {self.widths!r} and pools {self.pools!r}: on {n_ins} inputs the frames of "
                                 f"a product take more than {MAX_BYTES / 1e9:.2f} GB; give shorter bases or blocks")
+
+
+def checked_scaling(kind, settings):
+    """The scaling of a network's inputs, not fitted yet.
+
+    Parameters
+    ----------
+    kind : str
+        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
+    settings : TrainingSettings or ConvolutionalSettings
+        The first has no ``visible_std``: its visible units' is 1.
+
+    Returns
+    -------
+    dbn.audio.scaling.Scaling
+
+    Raises
+    ------
+    DBNError
+        Another kind.
+    TrainingError
+        A kind that clips, which would cut off most of what is divided by a ``visible_std`` below 1.
+    """
+    scaling, deviation = Scaling(kind), getattr(settings, "visible_std", 1)
+    if scaling.clips and deviation < 1:
+        raise TrainingError(f"visible_std is {deviation!r} and scaling {kind!r}: this scaling clips to [0, 1] what is "
+                            "divided by visible_std; give visible_std 1, or a scaling that clips nothing, such as "
+                            "standardize")
+    return scaling
+
+
+def _require_bytes(settings, sizes, widths, fewer):
+    layers = [4 * width * below * above for width, below, above in zip(widths, sizes, sizes[1:])]
+    if max(layers) > MAX_BYTES or sum(layers) + 8 * sum(sizes) > MAX_NETWORK_BYTES:
+        raise TrainingError(f"hidden_layers_sizes is {settings.hidden_layers_sizes!r}: on {sizes[0]} inputs the "
+                            f"weights take {sum(layers) / 1e9:,.2f} GB, those of one layer up to "
+                            f"{max(layers) / 1e9:,.2f} GB; a model may have {MAX_NETWORK_BYTES / 1e9:.2f} GB, a layer "
+                            f"{MAX_BYTES / 1e9:.2f} GB: give fewer {fewer}")
 
 
 def _check_sizes(sizes):
@@ -184,7 +226,7 @@ def _check_sizes(sizes):
 
 
 def _check_choices(settings):
-    for name, choices in _CHOICES.items():
+    for name, choices in ANSWERS.items():
         if hasattr(settings, name) and getattr(settings, name) not in choices:
             raise TrainingError(f"{name} is {getattr(settings, name)!r}: choose one of {', '.join(choices)}")
 
@@ -211,9 +253,7 @@ def _checked(settings, name, is_right, text):
     return value
 
 
-_CHOICES = {"visible": ("bernoulli", "gaussian"), "output": ("softmax", "sigmoid"), "activation": ("sigmoid", "relu")}
 _MOST_LAYERS = 100
-_MOST_FRAMES = 1000  # of a base or a block
 # the least and the greatest value of each
 _INTEGERS = {"pretrain_epochs": (0, 10**6), "finetune_epochs": (0, 10**6), "k": (1, 10**6), "batch_size": (1, 10**6),
              "piece_blocks": (1, 10**6), "finetune_blocks": (1, 10**6),

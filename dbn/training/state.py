@@ -2,6 +2,7 @@
 import hashlib
 import io
 import json
+import re
 import time
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from dbn.errors import TrainingError
-from dbn.system.files import atomic_path, disk_errors, sole_writer, temporary_folder
+from dbn.system.files import UNFINISHED, atomic_path, disk_errors, sole_writer, temporary_folder
 from dbn.system.interrupts import done_at_end
 from dbn.system.stored import COUNT, SECONDS, SHARE, VERSIONS, Among, Perhaps, Within, parsed
 from dbn.system.versions import joined, versions
@@ -28,17 +29,18 @@ _STATE = {"stage": COUNT, "epoch": COUNT, "n_arrays": COUNT, "history": [_EPOCH]
           "numbers": {"best_error": Perhaps(SHARE), "best_epoch": Perhaps(COUNT),
                       "stopped": Perhaps(Among(("patience", "epochs")))}}
 
-# what lies in a run's folder only while it runs; the second half is what a killed one was about to write
-WORK_FILES = ("*-inputs.npy", "hidden-means-*.npy", ".*-inputs-*.npy", ".hidden-means-*.npy", ".checkpoint-*.npz",
-              ".history-*.jsonl")
+# what lies in a run's folder only while it runs, and what a killed one was about to write; no file of the user's own
+_ROWS = r"((training|validation|pretraining)-inputs|hidden-means-\d{1,2})"
+_WORK_FILE = re.compile(
+    rf"{_ROWS}\.npy|\.({_ROWS}{UNFINISHED}\.npy|checkpoint{UNFINISHED}\.npz|history{UNFINISHED}\.jsonl)")
 
 
 @contextmanager
 def run_folder(directory):
-    """A run's folder, made if need be, for this process alone; nothing lies there but what runs go on from.
+    """A run's folder, made if need be, for this process alone; runs leave nothing there but what they go on from.
 
     Another process that is in it is waited for. The files of a run that was killed are removed before, those of this
-    run after, however it ends.
+    run after, however it ends. Files of other names stay.
 
     Parameters
     ----------
@@ -62,8 +64,8 @@ def run_folder(directory):
 
 
 def _remove_work_files(folder):
-    for pattern in WORK_FILES:
-        for path in folder.glob(pattern):
+    for path in list(folder.iterdir()):
+        if _WORK_FILE.fullmatch(path.name):
             path.unlink(missing_ok=True)
 
 

@@ -26,6 +26,7 @@ from dbn.system.stored import SECONDS, kept_json
 from dbn.system.workers import in_parallel
 from dbn.trained.model import load_model, save_model
 from dbn.training.fit import fit_model, label_songs
+from dbn.training.running import check_lengths
 from experiments.profiles import PRETRAIN_SONGS
 from experiments.steps import winner
 from experiments.steps.known_songs import ELSEWHERE, identical_pairs, known_songs
@@ -273,6 +274,7 @@ class Run:
         return load_model(path)
 
     def _trained(self):
+        check_lengths(self.songs("test"), self.settings, "test song")  # which are asked when hours have gone by
         about = {"dataset": self.corpora.corpus.name, "synthetic": self.corpora.corpus.is_synthetic,
                  "corpus_key": self.corpora.about["key"], "split": self.profile.split}
         return fit_model(self.corpora.store, self.split, self.profile.scaling, self.settings, self.network_folder,

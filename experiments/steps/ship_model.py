@@ -1,6 +1,7 @@
 """The model that ships with the package, ``dbn/trained/synthetic-demo.npz``: Table 1's of the embedded corpus."""
 from dbn.errors import DBNError
-from dbn.trained.model import SHIPPED, save_model
+from dbn.trained.archive import SHIPPED
+from dbn.trained.model import save_model
 from experiments.steps.options import parse, run_script
 from experiments.steps.pipeline import prepared_runs
 

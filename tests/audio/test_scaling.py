@@ -42,6 +42,10 @@ def test_each_kind_equals_scikit_learn(kind, frames):
     np.testing.assert_allclose(result, by_scikit_learn(kind, frames), rtol=1e-5, atol=2e-6)
 
 
+def test_what_clips():
+    assert [kind for kind in (*KINDS, "pca-4", "log-pca-4") if Scaling(kind).clips] == ["max", "minmax", "log"]
+
+
 @pytest.mark.parametrize("kind", ["max", "minmax", "log"])
 def test_inputs_of_binary_units_stay_between_0_and_1(kind, frames):
     scaling = fitted(kind, frames)

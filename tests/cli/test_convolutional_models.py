@@ -87,9 +87,23 @@ def test_without_labels(music, tmp_path, monkeypatch, capsys, quick):
     (["--dropout", "0.5"], "dropout is no choice of such a network"),
     (["--widths", "3"], "give a whole number of 1 to 1000 for each of the 2 layers"),
     (["--visible", "bernoulli", "--visible-std", "0.2"], "only Gaussian units have one"),
+    (["--scaling", "log", "--visible-std", "0.2"], "visible_std is 0.2 and scaling 'log': this scaling clips"),
 ])
 def test_options_that_do_not_fit(music, tmp_path, capsys, options, words):
     assert words in refusal(capsys, "train", music, "-o", tmp_path / "model.npz", *TINY, *options)
+
+
+@pytest.mark.parametrize("part", ["test", "train"])
+def test_too_short_a_song_is_named_before_the_training(music, tmp_path, capsys, monkeypatch, part):
+    monkeypatch.setattr("dbn.training.fit.fit_model", lambda *_: pytest.fail("it is trained"))
+    soundfile.write(music / "falls" / "brief.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 3000), 22050)
+    parts = [*zip("01234", ("train", "train", "train", "valid", "test")), ("brief", part)]
+    rows = [f"{label}/{name}.wav,{label},{part}" for label in ("rises", "falls") for name, part in parts]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["file,label,part", *rows[:5], *rows[6:]]) + "\n")
+    error = refusal(capsys, "train", music, "-o", tmp_path / "model.npz", *TINY, "--labels", table)
+    assert "song falls/brief.wav: has 4 frames, and the network takes 8 at least: leave it out" in error
+    assert not (tmp_path / "model.npz").exists()
 
 
 def test_options_of_the_other_network(music, tmp_path, capsys):

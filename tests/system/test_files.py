@@ -1,12 +1,13 @@
 """What is written takes the place of what its name stands for, and of nothing else."""
 import errno
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 
-from dbn.system.files import atomic_path, move_into_place, sole_writer, temporary_folder
+from dbn.system.files import UNFINISHED, atomic_path, move_into_place, sole_writer, temporary_folder
 
 
 def write(path, text="new"):
@@ -45,6 +46,12 @@ def test_the_mode_is_kept_and_nobody_reads_meanwhile(tmp_path):
     (tmp_path / "a").chmod(0o664)
     write(tmp_path / "a")
     assert (tmp_path / "a").stat().st_mode & 0o777 == 0o664
+
+
+def test_half_a_file_is_known_by_its_name(tmp_path):
+    with atomic_path(tmp_path / "means-3.npy") as temporary:
+        temporary.touch()
+    assert re.fullmatch(rf"\.means-3{UNFINISHED}\.npy", temporary.name)
 
 
 @pytest.mark.parametrize("name", ["a" * 250 + ".json", "\u00e9" * 125 + ".json", "a." + "b" * 253])

@@ -58,6 +58,11 @@ def test_a_network_without_classes_gives_features_alone():
     assert list(found) == ["layer1", "layer2"]
 
 
+def test_numbers_are_scalars_as_the_bounds_of_clip_must_be():
+    shapes = {each.name: list(each.dims) for each in onnx_graph(small_model("log")).graph.initializer}
+    assert [shapes[name] for name in ("compression", "one", "lowest", "highest", "b1")] == [[], [], [], [], [6]]
+
+
 @pytest.mark.parametrize("n", [0, 1, 333])
 def test_any_number_of_frames(n):
     frames = np.resize(FRAMES, (n, 17))

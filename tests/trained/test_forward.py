@@ -79,6 +79,13 @@ def test_rows_of_another_width_than_the_scalings():
         hidden_activations(np.zeros((2, N_INS + 1), np.float32), make_layers(), Scaling().fit([make_rows(3)]))
 
 
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_without_classes_there_are_no_probabilities(output):
+    layers = [*make_layers()[:-1], (np.zeros((HIDDEN[-1], 0), np.float32), np.zeros(0, np.float32))]
+    with pytest.raises(DBNError, match="has no classes: use activations"):
+        class_probabilities(make_rows(3), layers, output)
+
+
 def test_output_functions_work_in_place_and_overflow_nowhere():
     x = np.array([[-1e4, -90, 0.5], [1e4, 1e4, -1e4]], np.float32)
     for function, expected in ((sigmoid, scipy.special.expit(x)), (softmax, scipy.special.softmax(x, axis=1))):

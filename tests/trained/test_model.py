@@ -89,6 +89,22 @@ def test_failed_write_keeps_the_old_file(saved):
     assert [path.name for path in saved.parent.iterdir()] == [saved.name]
 
 
+def test_a_link_may_lead_to_a_name_without_suffix(saved, tmp_path):
+    saved.rename(tmp_path / "target")
+    saved.symlink_to("target")
+    model = replace(make_model()[1], about={"dataset": "another"})
+    save_model(saved, model)
+    assert saved.is_symlink() and load_model(saved).about == model.about
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.npz", "target"]
+
+
+def test_a_file_of_the_users_own_is_not_said_to_come_with_the_program(saved):
+    with pytest.raises(ModelFileError, match="model: cannot be read: No such file or directory$"):
+        load_model(saved.with_suffix(""))
+    with pytest.raises(ModelFileError, match=r"dbn.open_model\('synthetic-demo'\) reads the model"):
+        load_model("synthetic-demo")
+
+
 def rewritten(saved, change):
     """Write the archive again with `change(name, data) -> data or None` applied to its members."""
     with zipfile.ZipFile(saved) as archive:
@@ -201,6 +217,16 @@ def test_archive_member_larger_than_a_model_may_be(saved, monkeypatch):
     monkeypatch.setattr("dbn.trained.archive.MAX_BYTES", 100)
     with pytest.raises(ModelFileError, match="bytes"):
         load_model(saved)
+
+
+def test_an_arrays_header_is_not_counted(saved, monkeypatch):
+    for name, size in (("MAX_BYTES", 4 * 7 * 5), ("MAX_TEXT_BYTES", np.load(saved)["meta"].nbytes)):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"dbn.trained.archive.{name}", size)
+            load_model(saved)
+            patch.setattr(f"dbn.trained.archive.{name}", size - 1)
+            with pytest.raises(ModelFileError, match=f"at most {size - 1:,} are read"):
+                load_model(saved)
 
 
 def test_every_truncation_is_refused(saved):

@@ -8,7 +8,8 @@ import pytest
 from dbn.audio import dft_magnitudes, load_audio
 from dbn.datasets import synthetic
 from dbn.errors import ModelFileError
-from dbn.trained.model import SHIPPED, open_model
+from dbn.trained.archive import SHIPPED
+from dbn.trained.model import open_model
 
 
 def test_it_is_small_says_synthetic_and_is_packaged():

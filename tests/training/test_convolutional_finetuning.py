@@ -179,6 +179,23 @@ def test_sets_that_do_not_fit_are_refused(quick):
         train_convolutional(train, train, 2, settings(finetune_blocks=20, pretrain_epochs=0), progress=False)
 
 
+def test_too_short_a_validation_song_is_named_before_the_first_epoch(quick, tmp_path):
+    train, valid = song_set(12, 0), song_set(3, 1)
+    for names, called in ((("a", "brief", "c"), "brief"), ((), "number 2")):
+        short = FrameSet(valid.rows, [(0, 8), (8, 15), (15, 60)], valid.segment_labels, names=names)
+        with pytest.raises(TrainingError, match=f"validation song {called}: has 7 frames, .* takes 8 at least"):
+            train_convolutional(train, short, 2, settings(), tmp_path, progress=False)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_songs_of_another_width_to_pretrain_on_are_refused(quick):
+    train, valid = song_set(12, 0), song_set(6, 1)
+    others = FrameSet(train.rows[:, 1:], list(zip(train.bounds[:-1], train.bounds[1:])))
+    n_bins = train.n_features
+    with pytest.raises(TrainingError, match=f"training frames have {n_bins} values, pretraining frames {n_bins - 1}"):
+        train_convolutional(train, valid, 2, settings(), progress=False, pretrain_set=others)
+
+
 # ------------------------------------------------------------------------------------------------ by frame
 
 @pytest.fixture(scope="module")
@@ -216,6 +233,15 @@ def test_probabilities_are_the_output_layers_of_the_top_features(model):
     np.testing.assert_allclose(model.predict_proba(frames), expected, atol=1e-6)
     by_sigmoids = ConvolutionalModel(**model.__dict__ | {"output": "sigmoid"})
     np.testing.assert_allclose(by_sigmoids.predict_proba(frames), 1 / (1 + np.exp(-a)), atol=1e-6)
+
+
+@pytest.mark.parametrize("output", ["softmax", "sigmoid"])
+def test_without_classes_there_are_no_probabilities(model, output):
+    last = {"weights": [*model.weights[:-1], np.zeros((3, 0), np.float32)],
+            "biases": [*model.biases[:-1], np.zeros(0, np.float32)], "classes": (), "output": output}
+    unlabelled = ConvolutionalModel(**model.__dict__ | last)
+    with pytest.raises(DBNError, match="has no classes: use activations"):
+        unlabelled.predict_proba(np.zeros((20, 5), np.float32))
 
 
 @pytest.mark.parametrize("n_frames", [16, 17, 200, 12 * BLOCKS + 7, 3 * 12 * BLOCKS])

@@ -400,8 +400,11 @@ def test_labels_that_do_not_fit(changes, message):
 
 
 def test_features_that_do_not_fit():
-    with pytest.raises(TrainingError, match="training frames have 8 values, validation frames 7"):
-        run(sets=[training_sets()[0], sets_with(x=np.zeros((40, 7), dtype=np.float32))])
+    narrow = sets_with(x=np.zeros((40, 7), dtype=np.float32))
+    for name, options in (("validation", {"sets": [training_sets()[0], narrow]}),
+                          ("pretraining", {"pretrain_set": narrow})):
+        with pytest.raises(TrainingError, match=f"training frames have 8 values, {name} frames 7"):
+            run(**options)
 
 
 def test_a_set_without_frames():

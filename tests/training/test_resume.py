@@ -237,9 +237,13 @@ def test_a_save_that_is_cut_short_leaves_the_one_before(quick, monkeypatch, tmp_
     assert_same(run_in(tmp_path), expected)
 
 
-LEFT_BY_A_KILL = ["training-inputs.npy", ".training-inputs-01234567.npy", "validation-inputs.npy",
-                  ".validation-inputs-01234567.npy", "hidden-means-0.npy", "hidden-means-7.npy",
-                  ".hidden-means-0-01234567.npy", ".checkpoint-01234567.npz", ".history-01234567.jsonl"]
+LEFT_BY_A_KILL = ["training-inputs.npy", ".training-inputs-0123abcd-77-89abcdef.npy", "validation-inputs.npy",
+                  ".validation-inputs-0123abcd-77-89abcdef.npy", "pretraining-inputs.npy", "hidden-means-0.npy",
+                  "hidden-means-17.npy", ".hidden-means-0-0123abcd-77-89abcdef.npy",
+                  ".checkpoint-0123abcd-77-89abcdef.npz", ".history-0123abcd-77-89abcdef.jsonl"]
+
+OF_THE_USERS_OWN = ["my-inputs.npy", "training-inputs.npy.old", "hidden-means-of-jazz.npy", ".my-inputs-0.npy",
+                    ".hidden-means-0-mine.npy", ".checkpoint-1.npz", ".history-2024.jsonl"]
 
 
 def test_what_a_killed_run_has_left_is_not_used_and_goes(quick, monkeypatch, tmp_path):
@@ -253,6 +257,13 @@ def test_what_a_killed_run_has_left_is_not_used_and_goes(quick, monkeypatch, tmp
         seen.extend(files_in(tmp_path)), pretrain(*arguments)))
     assert_same(run_in(tmp_path, seed=1), expected)
     assert seen == [] and files_in(tmp_path) == ["checkpoint.npz", "history.jsonl"]
+
+
+def test_files_of_other_names_stay(quick, tmp_path):
+    for name in OF_THE_USERS_OWN:
+        (tmp_path / name).write_text("mine")
+    run_in(tmp_path)
+    assert files_in(tmp_path) == sorted([*OF_THE_USERS_OWN, "checkpoint.npz", "history.jsonl"])
 
 
 @pytest.mark.parametrize("n_epochs", [1, 4, 8])

@@ -5,7 +5,9 @@ import numpy as np
 import pytest
 
 from dbn.errors import TrainingError
-from dbn.training.settings import TrainingSettings
+from dbn.trained.archive import MAX_BYTES, MAX_TOTAL_BYTES
+from dbn.trained.model import ANSWERS
+from dbn.training.settings import ConvolutionalSettings, TrainingSettings
 from small_network import run_in
 
 
@@ -23,6 +25,22 @@ from small_network import run_in
 def test_settings_that_cannot_be_meant(name, value):
     with pytest.raises(TrainingError, match=name):
         TrainingSettings(**{name: value})
+
+
+@pytest.mark.parametrize("kind, options", [(TrainingSettings, {}),
+                                           (ConvolutionalSettings, {"widths": (1,) * 4, "pools": (1,) * 4})])
+def test_weights_that_leave_a_model_file_no_room_for_the_rest(kind, options):
+    """No layer is too large, and the sum is below what a file may have."""
+    sizes = (8192,) * 4
+    assert 4 * 8192 ** 2 == MAX_BYTES and 3 * MAX_BYTES + 4 * 7900 * 8192 + 8 * (7900 + sum(sizes)) < MAX_TOTAL_BYTES
+    with pytest.raises(TrainingError, match="on 7900 inputs the weights take 1.06 GB, .* a model may have 0.94 GB"):
+        kind(hidden_layers_sizes=sizes, **options).require_size(7900)
+    kind(hidden_layers_sizes=sizes, **options).require_size(3000)
+
+
+def test_the_choices_are_those_of_the_models_that_are_read(monkeypatch):
+    monkeypatch.setitem(ANSWERS, "output", ("softmax", "sigmoid", "linear"))
+    assert TrainingSettings(output="linear").output == ConvolutionalSettings(output="linear").output == "linear"
 
 
 def test_defaults_are_the_papers():

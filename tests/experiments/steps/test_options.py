@@ -38,7 +38,7 @@ def test_no_more_processes_than_cores_or_songs(tmp_path, monkeypatch):
 
 def test_a_network_too_large_for_its_inputs():
     parse("", ["--hidden-layers-sizes", "3000"])
-    with pytest.raises(DBNError, match="on 32769 inputs the weights take 0.4 GB"):
+    with pytest.raises(DBNError, match="on 32769 inputs the weights take 0.39 GB"):
         parse("", ["--hidden-layers-sizes", "3000", "--frame-length", "65536"])
 
 
