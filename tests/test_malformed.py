@@ -378,7 +378,7 @@ OPTIONS = {
     "--split nan,nan,nan": "fractions",
     "--split a": "split",
     "--labels nothing.csv": "nothing.csv: not a readable table",
-    "--hidden-layers-sizes 100000000": r"hidden_layers_sizes .* 513 inputs the weights take 205.21 GB",
+    "--hidden-layers-sizes 100000000": r"hidden_layers_sizes .* 513 inputs the weights take 205.20 GB",
     "--hidden-layers-sizes 10000,10000": "hidden_layers_sizes .* one layer up to 0.40 GB",
     "--hidden-layers-sizes " + "1," * 100 + "1": "at most 100 layers",
     "--batch-size 10000000000000000000": "batch_size",

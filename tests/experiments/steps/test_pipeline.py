@@ -4,10 +4,15 @@ import shutil
 import sys
 import time
 from contextlib import contextmanager
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from dbn.audio.frames import FrameSet
+from dbn.errors import TrainingError
 from dbn.trained.model import load_model
+from dbn.training.settings import ConvolutionalSettings
 from experiments.steps import pipeline
 from experiments.steps.options import STOPPED, parse
 from experiments.steps.pipeline import Corpora, Run
@@ -51,6 +56,13 @@ def test_an_interrupt_ends_a_process_that_trains_itself(smoke_run, monkeypatch, 
     options = ["--profile", "smoke", "--jobs", "1", "--out", str(smoke_run), "--repeats", repeats]
     pipeline.prepared_runs(parse("", options))
     assert trained == [(seed, STOPPED) for seed in range(int(repeats))] and heard == []
+
+
+def test_too_short_a_song_to_test_on_is_named_before_the_training():
+    songs = FrameSet(np.zeros((60, 2)), [(0, 40), (40, 60)], names=("long", "brief"))
+    run = SimpleNamespace(settings=ConvolutionalSettings(), songs={"test": songs}.get)
+    with pytest.raises(TrainingError, match="test song brief: has 20 frames, and the network takes 29 at least"):
+        Run._trained(run)
 
 
 def _child(function):
