@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from dbn.system.files import UNFINISHED, atomic_path, move_into_place, sole_writer, temporary_folder
+from dbn.system.files import UNFINISHED, atomic_folder, atomic_path, move_into_place, sole_writer, temporary_folder
 
 
 def write(path, text="new"):
@@ -138,3 +138,21 @@ def test_a_file_from_another_disk_is_copied(tmp_path, monkeypatch, old):
     move_into_place(source, target)
     assert target.read_text() == "new" and os.listdir(tmp_path / "here") == ["file.txt"] and not source.exists()
     assert old is None or target.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_folder_that_a_killed_process_left_half_filled_is_filled_anew(tmp_path):
+    (tmp_path / "max.partial").mkdir()
+    (tmp_path / "max.partial" / "half").write_text("half")
+    with atomic_folder(tmp_path / "max") as folder:
+        (folder / "whole").write_text("whole")
+    assert os.listdir(tmp_path) == ["max"] and os.listdir(tmp_path / "max") == ["whole"]
+
+
+def test_what_somebody_else_calls_partial_stays(tmp_path):
+    (tmp_path / "mine.partial").mkdir()
+    (tmp_path / "own-1.partial").mkdir()
+    (tmp_path / "file.partial").write_text("mine")
+    for pattern in (None, "own-*.partial"):
+        with sole_writer(tmp_path, pattern) if pattern else sole_writer(tmp_path):
+            assert {"mine.partial", "file.partial"} < set(os.listdir(tmp_path))
+            assert (tmp_path / "own-1.partial").exists() == (pattern is None)

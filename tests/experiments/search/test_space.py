@@ -87,7 +87,6 @@ def test_inputs_are_the_chosen_frames_as_table_1_scales_them(run, tmp_path):
     chosen = chosen_frames(run, {"train": 500, "valid": run.songs("valid").n_frames})
     assert len(set(chosen["train"])) == 500 and chosen["train"].max() < run.songs("train").n_frames
     np.testing.assert_array_equal(chosen["valid"], np.arange(run.songs("valid").n_frames))
-    (tmp_path / "inputs" / "log.partial").mkdir(parents=True)  # of a search that was killed as it wrote them
     make_inputs(tmp_path / "inputs", run, ["log", "standardize"], chosen)
     for kind in ("log", "standardize"):
         training = run.songs("train")
