@@ -256,7 +256,8 @@ def choices(settings):
 def called(settings):
     """What the setting that stands beside the points is called: the paper's, unless an option has changed it."""
     paper = asdict(PROFILES["paper"].training) | {"scaling": PROFILES["paper"].scaling}
-    is_same = all(settings[name] == json.loads(json.dumps(paper[name])) for name in TAKEN)
+    settings, paper = (json.loads(json.dumps(of)) for of in (settings, paper))  # where tuples are lists
+    is_same = all(settings[name] == paper[name] for name in TAKEN)
     return "the paper's setting" if is_same else "the profile's setting"
 
 

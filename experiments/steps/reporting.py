@@ -91,8 +91,9 @@ def heading(result, title):
 
 def songs_texts(result):
     """How many songs each part has: a dict of text; of splits of different sizes the least and the most."""
-    of_seeds = result.get("n_songs_of_seeds", [result["n_songs"]])
-    counts = {part: [songs[part] for songs in of_seeds] for part in result["n_songs"]}
+    first = result.get("n_songs", {})
+    of_seeds = result.get("n_songs_of_seeds", [first])
+    counts = {part: [songs[part] for songs in of_seeds] for part in first}
     return {part: "–".join(map(str, sorted({min(of_part), max(of_part)}))) for part, of_part in counts.items()}
 
 

@@ -115,6 +115,13 @@ def test_only_ten_are_shown_and_only_what_was_searched():
                              "seconds"}
 
 
+def test_the_setting_beside_the_points_is_the_papers_or_not():
+    paper = record("paper", [0.5])["settings"]
+    assert sweep_report.called(paper | {"finetune_epochs": 3, "seed": 9}) == "the paper's setting"
+    for change in ({"scaling": "log"}, {"dropout": 0.5}, {"hidden_layers_sizes": [50, 50]}):
+        assert sweep_report.called(paper | change) == "the profile's setting"
+
+
 def test_choices():
     chosen = sweep_report.choices(SETTINGS | {"hidden_layers_sizes": [50, 50, 50]})
     assert (chosen["layers"], chosen["units a layer"], chosen["inputs"]) == (3, 50, "minmax, bernoulli")
@@ -143,7 +150,7 @@ def test_everything_is_written(out, capsys):
                  "Rung 2: 4 points, 1,000 frames, at most 9 epochs; the paper's setting is number 3 of 5.",
                  "0.0300 above that of the winner, point 1", "3 reached the last rung",
                  "1 stopped before it", "1 diverged", "667 points an hour", "Synthetic",
-                 "3,000 frames, drawn at random, of 30 songs", "500 frames, drawn at random, of 10 validation songs",
+                 "all 1,000 frames of 30 songs", "500 frames, drawn at random, of 10 validation songs",
                  "The 20 test songs were not looked at"):
         assert part in text
     for name in ("marginals", "learning"):
@@ -237,7 +244,8 @@ def texts_of(figure):
 
 
 def with_choices(entry):
-    return entry | {"choices": sweep_report.choices(entry["settings"])}
+    settings = entry["settings"]
+    return entry | {"choices": sweep_report.choices(settings), "called": sweep_report.called(settings)}
 
 
 def test_marginals_are_where_the_records_say(monkeypatch):
@@ -257,7 +265,8 @@ def test_marginals_are_where_the_records_say(monkeypatch):
 
 
 def test_learning_curves_are_the_histories(monkeypatch):
-    points, paper = sweep_report.ranked([merged(entry) for entry in POINTS]), record("paper", [0.6, 0.44])
+    points = sweep_report.ranked([merged(entry) for entry in POINTS])
+    paper = with_choices(record("paper", [0.6, 0.44]))
     figure, axes = drawn(monkeypatch, sweep_pictures.learning_curves, points, paper, 2, "here")
     curves = {line.get_label(): line for line in axes["epoch of fine-tuning"].lines}
     np.testing.assert_allclose(curves["1: point 1"].get_xydata(), [[1, 0.6], [2, 0.41], [3, 0.45]])
