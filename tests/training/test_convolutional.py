@@ -146,7 +146,7 @@ def test_wrong_settings_are_refused(changes, message):
 
 
 def test_a_network_larger_than_a_model_may_be_is_refused():
-    with pytest.raises(TrainingError, match="give fewer or shorter ones"):
+    with pytest.raises(TrainingError, match="give fewer or shorter bases"):
         settings(hidden_layers_sizes=(10**6, 1), widths=(100, 1)).require_size(80)
     with pytest.raises(TrainingError, match="give shorter bases or blocks"):
         settings(widths=(1000, 1), pools=(1000, 1)).require_size(80)

@@ -80,4 +80,4 @@ def test_either_network_learns_from_the_training_songs_alone(monkeypatch, settin
         assert given["pretrain_set"] is None if pretrain_set is None else given["pretrain_set"].scaling is scaling
     assert (dbn, classes, frame_settings, history) == ("dbn", ("x", "y"), {"sample_rate": 22050}, [1])
     assert about["dataset"] == "d" and (about["best_epoch"], about["best_error"]) == (3, 0.25)
-    assert about["n_frames"] == {"train": 20, "valid": 20} and about["settings"] == asdict(settings)
+    assert about["n_frames"] == {"pretrain": 10, "train": 20, "valid": 20} and about["settings"] == asdict(settings)
