@@ -19,7 +19,7 @@ from experiments.search.space import Point, draw_point
 from experiments.search.worker import compile_first, train_point
 from experiments.steps.options import STOPPED, parse, run_script
 from experiments.steps.pipeline import Corpora, Run, warn
-from experiments.steps.winner import songs_of_plan
+from experiments.steps.winner import DRAWN_SPLITS, songs_of_plan
 
 TITLE = "Search: hyper-parameters"
 OWN_OPTIONS = {"--scheduler": {"metavar": "ADDRESS", "help": "train on the workers of this Dask scheduler, such as "
@@ -40,8 +40,10 @@ def main(argv=None):
     if (options.profile.train_songs, options.profile.train_share, options.profile.pretrain_songs) != (1, 1, "labelled"):
         raise DBNError("--train-songs, --train-share and --pretrain-songs are for tables and questions; a search takes "
                        "--sweep-frames")
-    if options.repeats > 1:
-        raise DBNError("--repeats: a search has one seed, and so have the tables that take its winner; leave it out")
+    if options.repeats > 1 and options.profile.split in DRAWN_SPLITS:
+        raise DBNError("--repeats: a search has one seed, and so have the tables that take its winner, unless the "
+                       "--split is not drawn; leave it out")
+    options.repeats = 1  # else the tables' alone
     print(f"{TITLE}: {n_points} points, {options.dataset}, profile {options.profile_name}; results go to "
           f"{options.out / 'sweep.md'}", flush=True)
     with ended_by_interrupt(STOPPED):

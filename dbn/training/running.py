@@ -121,9 +121,8 @@ def fitted_scaling(frames, settings, kind):
     ----------
     frames : dbn.audio.frames.FrameSet
         Unscaled; what the scaling is fitted to.
-    settings : dbn.training.settings.TrainingSettings or dbn.training.settings.ConvolutionalSettings
-    kind : str
-        One of :data:`dbn.audio.scaling.KINDS`, or principal components.
+    settings, kind
+        See :func:`dbn.training.settings.checked_scaling`, whose errors are raised as well.
 
     Returns
     -------
@@ -132,7 +131,7 @@ def fitted_scaling(frames, settings, kind):
     Raises
     ------
     DBNError
-        As :func:`dbn.training.settings.checked_scaling` and :meth:`dbn.audio.scaling.Scaling.fit`.
+        As :meth:`dbn.audio.scaling.Scaling.fit`.
     """
     scaling = checked_scaling(kind, settings).fit(x for x, _ in frames.blocks())
     scaling.gain = scaling.gain / np.float32(getattr(settings, "visible_std", 1))

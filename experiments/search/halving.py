@@ -74,10 +74,9 @@ class Search:
 
     def _forget_others(self, i, alive):
         """Remove the records in rung `i` of points that are not `alive`, which a search of fewer points let through."""
-        rung = self.rungs[i]
         for point in set(self.points).difference(alive):
             if self.records[i][point.name] is not None:
-                remove_record(self.folder / rung.name, at_rung(point, rung))
+                remove_record(self.folder / self.rungs[i].name, point)
                 self.records[i][point.name] = None
 
     def _missing(self, i, alive):

@@ -11,7 +11,7 @@ from dbn.errors import DBNError
 LEAST_FRAMES = {"train": 1000, "valid": 3000}  # of the first rung: fewer compare luck
 MOST_RUNGS = 4
 PER_FINALIST = 40  # the last rung has epochs for one point in so many, if these are neither narrow nor wide
-MEASURED = 1.6, 2.6  # times its estimate a search took on the machines of RESULTS.md, every core of which was busy
+MEASURED = 1.6, 2.8  # times its estimate a search took on the machines of RESULTS.md, with a process on each core
 
 
 @dataclass(frozen=True)

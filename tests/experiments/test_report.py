@@ -13,7 +13,7 @@ import pytest
 import small_report
 from dbn.errors import DBNError
 from experiments import report
-from experiments.page.content import RESULTS
+from experiments.page.content import RESULTS, deviations
 from experiments.page.elements import element, picture
 from experiments.steps.reporting import SYNTHETIC_NOTE
 from small_report import CLIPS, HOSTILE, PNG, ROWS, SONGS, TABLE1, Page, accuracies, table
@@ -146,6 +146,12 @@ def test_splits_of_different_sizes(write):
     page = write(table("table1", TABLE1, n_songs_of_seeds=[{"train": 254, "valid": 75, "test": 127},
                                                            {"train": 232, "valid": 78, "test": 127}]))
     assert "232–254 training, 75–78 validation, 127 test" in page.text
+
+
+def test_mfccs_were_chosen_by_tables_2_and_3_alone():
+    of = {"winner_of_search": {"n_points": 5}, "settings": {"n_mfcc": 13, "n_mels": 40}}
+    texts = [dict(deviations(of | {"table": name}))["MFCCs"] for name in ("table2", "table3", "table4", "figure2")]
+    assert ["chose" in text for text in texts] == [True, True, False, False]
 
 
 def test_differing_results_are_told_apart(write):

@@ -54,6 +54,36 @@ def test_nothing_is_left_but_plan_and_records(smoke_run, expected, tmp_path):
     assert searched(out) == expected and inodes(out / "sweep") == before
 
 
+def test_another_budget_is_another_search(smoke_run, tmp_path):
+    """Its rungs are the same, and another number of points would go on."""
+    out = folder_like(smoke_run, tmp_path / "out")
+    searched(out, "--sweep-points", "1")
+    for name, message in (("0.0036", r"seconds \(was 0.0035, now 0.0036\)"), ("0.0035", None)):
+        if message:
+            with pytest.raises(DBNError, match=message):
+                searched(out, "--sweep-points", "1", "--sweep-seconds", name)
+        else:
+            searched(out, "--sweep-points", "1", "--sweep-seconds", name)
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (("--repeats", "2"), "one seed"), (("--train-songs", "0.5"), "--sweep-frames"),
+    (("--pretrain-songs", "all"), "--sweep-frames"), (("--recipe", "log", "--network", "convolutional"), "--network")])
+def test_options_that_a_search_does_not_take(tmp_path, arguments, message):
+    with pytest.raises(DBNError, match=message):
+        sweep.main(["--profile", "smoke", "--out", str(tmp_path), *arguments])
+
+
+def test_seeds_of_one_split_are_for_the_tables(monkeypatch, tmp_path):
+    """With a split that is not drawn the search has one seed, and says so."""
+    (tmp_path / "split.csv").write_text("")
+    seen = []
+    monkeypatch.setattr(sweep, "search", lambda options: seen.append(options.repeats))
+    monkeypatch.setattr(sweep.sweep_report, "write", lambda options, folder: seen.append(options.repeats))
+    sweep.main(["--profile", "smoke", "--out", str(tmp_path), "--repeats", "3", "--split", str(tmp_path / "split.csv")])
+    assert seen == [1, 1]
+
+
 def test_test_songs_are_not_read(smoke_run, expected, tmp_path):
     """Their frames are not numbers here: to look at one would spoil a scaling, a cost or an error."""
     out = folder_like(smoke_run, tmp_path / "out")

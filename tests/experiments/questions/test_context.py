@@ -17,6 +17,7 @@ from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import Variant
 from experiments.table3 import window_examples
 from experiments.tagging.experiment import parse_tagging
+from small_questions import arguments, run_of
 
 RATE = 22050 / 512
 FUNCTIONS = {"mean": np.mean, "variance": np.var, "maximum": np.max, "minimum": np.min}
@@ -27,14 +28,6 @@ ALL_LAYERS = "All Layers"
 def smoke_run(smoke_run, tmp_path_factory):
     """A copy, in which networks may be trained."""
     return shutil.copytree(smoke_run, tmp_path_factory.mktemp("context") / "smoke")
-
-
-def arguments(out, *more):
-    return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *more]
-
-
-def run_of(out, *more):
-    return Run(Corpora(parse("", arguments(out, *more))), 0)
 
 
 @pytest.fixture(scope="module")

@@ -3,35 +3,27 @@ import importlib
 import json
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import soundfile
 
 from dbn.audio import FrameSet
-from dbn.datasets.splits import read_split
 from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
-from experiments import table3
-from experiments.questions import pooling, pretraining, recipes, transfer
+from experiments import table1, table3
+from experiments.questions import pooling, recipes
 from experiments.steps import features, pipeline, question
 from experiments.steps.judging import Judge, SplitSongs
 from experiments.steps.options import parse
 from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
 from experiments.table3 import window_examples
-from tests.search_records import record
-
-REPOSITORY = Path(__file__).parents[3]
+from small_questions import arguments, run_of
 
 COSTS = ("epoch_seconds", "best_seconds", "training_bytes", "peak_bytes")
 NAMES = ("pca", "pooling", "context", "subsets", "minibatch", "pretraining", "later", "recipes")
-
-
-def arguments(out, *more):
-    return ["--profile", "smoke", "--jobs", "1", "--out", str(out), *more]
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +37,6 @@ def asked(smoke_run):
     """The answer to one question, and the arguments that gave it."""
     pooling.main(arguments(smoke_run))
     return json.loads((smoke_run / "pooling.json").read_text()), arguments(smoke_run)
-
-
-def run_of(out, *more):
-    return Run(Corpora(parse("", arguments(out, *more))), 0)
 
 
 def test_numbers_are_what_the_networks_say(asked, smoke_run):
@@ -283,6 +271,37 @@ def test_an_answer_says_what_is_better_worse_and_neither():
         "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")
 
 
+def test_costs_are_of_what_each_stage_saw():
+    """Pre-training may see more frames than there are labels for; models of old do not say of how many."""
+    history = [{"stage": "pretrain", "layer": 1, "epoch": epoch, "cost": 0.0, "seconds": 2.0} for epoch in (1, 2)]
+    history += [{"stage": "finetune", "epoch": epoch, "cost": 0.0, "seconds": 1.0} for epoch in (1, 2)]
+    for n_frames, seen in (({"pretrain": 600, "train": 100, "valid": 900}, 600), ({"train": 100, "valid": 900}, 100)):
+        model = SimpleNamespace(history=history, scaling=SimpleNamespace(n_outputs=7), about={
+            "n_frames": n_frames, "seconds": {"scaling": 0.5}, "best_epoch": 1, "peak_bytes": None})
+        assert question.costs(model)["training_bytes"] == 4 * 7 * seen
+        assert table1._rate([model], stage="pretrain", layer=1) == seen / 2
+        assert table1._rate([model], stage="finetune") == 100
+
+
+def test_what_has_to_be_said_of_a_row_stands_at_the_table(smoke_run, monkeypatch):
+    """Also where the first row is free of it, and once."""
+    monkeypatch.setattr(pipeline, "_train_all", lambda runs, jobs: None)
+    monkeypatch.setattr(Run, "warnings", property(lambda run: [f"batches of {run.settings.batch_size}", "all"]))
+    systems = [variant.of(parse("", arguments(smoke_run))) for variant in (Variant("a"), Variant("b", {}, {
+        "batch_size": 7}))]
+    with pytest.warns() as caught:
+        prepared = pipeline.prepared_systems(systems)
+    expected = ["batches of 20", "all", "batches of 7"]
+    assert pipeline.warnings_of(prepared) == expected and [str(each.message) for each in caught] == expected
+
+
+def test_artists_are_what_is_flipped(asked):
+    result, _ = asked
+    judged = result["judged"] | {"unit": "artists"}
+    text = question._markdown(result | {"repeats": 2, "judged": judged})
+    assert "signs of the differences of the artists" in text and "of the songs," not in text
+
+
 def test_an_answer_of_rows_none_of_which_is_tested():
     assert answer_text([made_up("first", None, None, 10.0), made_up("trial", 0.1, None, 1.0)], "All Layers") == ""
 
@@ -333,116 +352,3 @@ def test_recipes_are_compared_with_the_paper_s(smoke_run):
 def test_options_that_cannot_be_meant(tmp_path, option, value):
     with pytest.raises(DBNError, match=option.split("-")[0]):
         parse("", arguments(tmp_path, f"--{option}", value))
-
-
-def transfer_options(out, *more):
-    return parse("", arguments(out, "--pretrain-epochs", "0", "--finetune-epochs", "1", *more), transfer.OWN_OPTIONS)
-
-
-def make_corpus(root, classes, seed):
-    """A folder of short clips of noise, four a class."""
-    rng = np.random.default_rng(seed)
-    for number, name in enumerate(classes):
-        (root / name).mkdir(parents=True)
-        for clip in range(4):
-            noise = rng.normal(size=22050) * np.exp(-np.arange(22050) / (2000 * (number + 1)))
-            soundfile.write(root / name / f"{clip}.wav", 0.1 * noise, 22050)
-    return root
-
-
-def test_another_corpus_s_networks_learn_from_no_song_that_is_tested_here(tmp_path):
-    """Here the same songs, so that all of them would be known; and classes of other names are no decisions."""
-    here = make_corpus(tmp_path / "here", ("a", "b"), 0)
-    options = transfer_options(tmp_path / "out", "--dataset", "folder", "--root", str(here), "--other-dataset",
-                               "folder", "--other-root", str(here), "--repeats", "2", "--seed", "3")
-    folders = transfer.other_networks(options)
-    for seed, folder in zip((3, 4), folders):
-        own = read_split(tmp_path / "out" / f"seed-{seed}" / "split.csv")
-        others = read_split(tmp_path / "out" / "other" / f"seed-{seed}" / "split.csv")
-        assert own.test and not set(own.test) & {*others.train, *others.valid, *others.test}
-        assert load_model(Path(folder) / "model.npz").about["n_frames"]["train"] > 0
-    elsewhere = make_corpus(tmp_path / "elsewhere", ("c", "d", "e"), 1)
-    transfer.main(arguments(tmp_path / "out", "--dataset", "folder", "--root", str(here), "--other-dataset", "folder",
-                            "--other-root", str(elsewhere), "--finetune-epochs", "1", "--question-rows", "4"))
-    rows = {row["name"]: row for row in json.loads((tmp_path / "out" / "transfer.json").read_text())["rows"]}
-    assert list(rows) == ["as in the profile", "weights as they are drawn", "pre-trained and no more",
-                          "networks of folder in elsewhere"]
-    borrowed = rows["networks of folder in elsewhere"]
-    assert borrowed["accuracy"] is not None and borrowed["minus"] is not None
-    assert borrowed["network_accuracy"] is borrowed["network_p_holm"] is None
-    assert rows["weights as they are drawn"]["epoch_seconds"] is None
-
-
-def as_flac(root, target):
-    """The clips of a folder once more, with other bytes and another suffix."""
-    for path in root.rglob("*.wav"):
-        copy = target / path.relative_to(root).with_suffix(".flac")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(copy, *soundfile.read(path))
-    return target
-
-
-def test_the_same_songs_in_another_form_are_known(tmp_path, monkeypatch):
-    """As networks of another corpus, and as unlabelled songs: what is tested here is not among them, and is named."""
-    monkeypatch.setattr(transfer, "prepared_systems", lambda systems: [(None, [Run(Corpora(systems[0]), 0)])])
-    here = make_corpus(tmp_path / "here", ("a", "b"), 0)
-    copies = as_flac(here, tmp_path / "copies")
-    corpus = "--dataset", "folder", "--root", str(here)
-    options = transfer_options(tmp_path / "out", *corpus, "--other-dataset", "folder", "--other-root", str(copies))
-    transfer.other_networks(options)
-    tested = read_split(tmp_path / "out" / "seed-0" / "split.csv").test
-    others = read_split(tmp_path / "out" / "other" / "split-0.csv")
-    assert tested and len([*others.train, *others.valid, *others.test]) == 8 - len(tested)
-    assert not {name.replace(".wav", ".flac") for name in tested} & {*others.train, *others.valid, *others.test}
-    make_corpus(copies / "other", ("c",), 1)
-    run = run_of(tmp_path / "out", *corpus, "--pretrain-songs", str(copies))
-    assert run.tested_unlabelled == sorted(name.replace(".wav", ".flac") for name in tested)
-    assert run.pretraining_frames().n_segments == len(run.split.train) + 8 - len(tested) + 4
-    [warning] = run.warnings
-    assert f"{len(tested)} songs of {copies} are test songs" in warning and run.tested_unlabelled[0] in warning
-    assert warning in pipeline.warnings_of([(run.corpora, [run])])
-    shutil.rmtree(copies / "a")
-    assert run_of(tmp_path / "out", *corpus, "--pretrain-songs", str(copies)).network_folder != run.network_folder
-
-
-def test_the_synthetic_corpus_s_twin_is_other_songs(smoke_run):
-    [folder] = transfer.other_networks(transfer_options(smoke_run))
-    ours, its = ((smoke_run / name / "genres" / "blues" / "blues.00000.wav").read_bytes()
-                 for name in ("corpus", "other/corpus"))
-    assert ours != its and load_model(Path(folder) / "model.npz").about["synthetic"]
-
-
-@pytest.mark.parametrize("song, message", [("blues.00000", "test songs here, such as blues.00000"), ("none", None)])
-def test_settings_that_were_chosen_by_test_songs_are_refused(smoke_run, tmp_path, song, message):
-    """All songs of the search stand in its plan; here each song of the corpus is tested by one seed or another."""
-    settings = record(0, [0.5], **{"finetune_lr": 0.2})["settings"]
-    (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep.json").write_text(json.dumps({"dataset": "synthetic", "winner": {"settings": settings}}))
-    (tmp_path / "sweep" / "plan.json").write_text(json.dumps(
-        {"frames of the corpus": "", "training songs": [], "validation songs": [song]}))
-    options = transfer_options(smoke_run, "--repeats", "20", "--other-results", str(tmp_path))
-    if message:
-        with pytest.raises(DBNError, match=message):
-            transfer.VARIANTS(options)
-        return
-    variant = transfer.searched_elsewhere(options)
-    assert variant.training["finetune_lr"] == 0.2 and variant.profile == {"scaling": "minmax"}
-    (tmp_path / "sweep.json").write_text("{}")
-    with pytest.raises(DBNError, match="holds no finished search with a winner"):
-        transfer.searched_elsewhere(options)
-
-
-def test_other_music_teaches_the_layers_and_not_the_classes(smoke_run, tmp_path):
-    """Its songs are among those that pre-training and the scaling see, whatever their folders are called."""
-    make_corpus(tmp_path / "music", ("blues", "deeper"), 0)
-    run = run_of(smoke_run, "--pretrain-songs", str(tmp_path / "music"), "--train-songs", "0.4")
-    frames, labelled = run.pretraining_frames(), run.labelled_frames()
-    assert (frames.n_segments, labelled.n_segments) == (30 + 8, 10)
-    assert frames.n_frames == run.songs("train").n_frames + 8 * 42
-    assert run.network_folder.name != run_of(smoke_run, "--pretrain-songs", "all", "--train-songs",
-                                             "0.4").network_folder.name
-    options = parse("", arguments(smoke_run, "--unlabelled", str(tmp_path / "music")), pretraining.OWN_OPTIONS)
-    names = [variant.name for variant in pretraining.VARIANTS(options)]
-    assert "30 labelled songs, pre-trained on all and other music, rate 0.03" in names and len(names) == 42
-    with pytest.raises(DBNError, match="no folder with audio files"):
-        run_of(smoke_run, "--pretrain-songs", str(REPOSITORY / "data")).pretraining_frames()

@@ -116,8 +116,10 @@ def test_every_graph_is_compiled_once_not_every_point(monkeypatch):
     """Ten for the whole space: fine-tuning of 1 to 4 layers with two outputs, pre-training of two kinds of units."""
     compiled = []
     monkeypatch.setattr(train_points, "results", lambda function, tasks: (compiled.append(list(tasks)), [])[1])
+    monkeypatch.setattr(train_points, "end_loky_workers", lambda: compiled.append("ended"))
     train_points.compile_first(points(200))
-    first, others = compiled
+    first, others, ended = compiled
+    assert ended == "ended"
     assert len(first) == 1 and sorted(first + others) == sorted(
         [Graph(n_layers=n, output=output) for n in (1, 2, 3, 4) for output in ("sigmoid", "softmax")]
         + [Graph(visible=visible) for visible in ("bernoulli", "gaussian")])
