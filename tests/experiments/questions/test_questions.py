@@ -283,16 +283,16 @@ def test_costs_are_of_what_each_stage_saw():
         assert table1._rate([model], stage="finetune") == 100
 
 
-def test_what_has_to_be_said_of_a_row_stands_at_the_table(smoke_run, monkeypatch):
+def test_what_has_to_be_said_of_a_row_is_said_first_and_stands_at_the_table(smoke_run, monkeypatch):
     """Also where the first row is free of it, and once."""
-    monkeypatch.setattr(pipeline, "_train_all", lambda runs, jobs: None)
-    monkeypatch.setattr(Run, "warnings", property(lambda run: [f"batches of {run.settings.batch_size}", "all"]))
-    systems = [variant.of(parse("", arguments(smoke_run))) for variant in (Variant("a"), Variant("b", {}, {
-        "batch_size": 7}))]
+    monkeypatch.setattr(Run, "warnings", property(lambda run: [f"windows of {run.profile.window_seconds} s", "all"]))
+    options = parse("", arguments(smoke_run))
     with pytest.warns() as caught:
-        prepared = pipeline.prepared_systems(systems)
-    expected = ["batches of 20", "all", "batches of 7"]
-    assert pipeline.warnings_of(prepared) == expected and [str(each.message) for each in caught] == expected
+        question.ask(options, "warned", "?", [Variant("short", {"window_seconds": 1.0})], window_examples,
+                     {"C": (1.0,), "gamma_times_features": (1.0,)})
+    expected = ["windows of 5.0 s", "all", "windows of 1.0 s"]
+    assert [str(each.message) for each in caught][:3] == expected
+    assert json.loads((smoke_run / "warned.json").read_text())["warnings"] == expected
 
 
 def test_artists_are_what_is_flipped(asked):
