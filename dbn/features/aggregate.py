@@ -213,6 +213,7 @@ def _whole_frames(name, seconds, frame_rate):
     """Whole frames in so many seconds; the slack keeps e.g. 0.29 s at 100 frames a second (28.999...) at 29."""
     frames = seconds * frame_rate + 1e-9
     if not 1 <= frames < 2**53:
+        least = math.ceil(10_000 / frame_rate) / 10_000  # what is rounded down would be refused in turn
         raise DBNError(f"{name} is {seconds} s, which is no number of frames at {frame_rate:g} a second; "
-                       f"take at least {1 / frame_rate:.3g} s")
+                       f"take at least {least:g} s")
     return math.floor(frames)

@@ -140,3 +140,11 @@ def test_refuses_features_that_are_not_finite(features, bad):
 def test_refuses(shape, options, message):
     with pytest.raises(DBNError, match=message):
         aggregate(np.zeros(shape), **{"frame_rate": 10, **options})
+
+
+@pytest.mark.parametrize("rate", [22050 / 512, 100, 1 / 3, 7.3])
+def test_the_least_window_that_a_message_names_is_taken(features, rate):
+    with pytest.raises(DBNError, match="window is 0.001 s.*take at least") as refusal:
+        aggregate(features, rate, 0.001, 10)
+    least = float(str(refusal.value).split()[-2])
+    assert len(aggregate(features, rate, least, 10))
