@@ -47,7 +47,7 @@ def product_bytes(width, pool, n_in):
     return 4 * BLOCKS * pool * width * n_in
 
 
-def side_by_side(frames, width):
+def side_by_side(frames, width, out=None):
     """What a base sees at every position: the frames of each window in one row.
 
     Parameters
@@ -55,6 +55,8 @@ def side_by_side(frames, width):
     frames : ndarray [n, n_in]
     width : int
         Frames of a window, at most `n`.
+    out : ndarray [n - width + 1, width * n_in], optional
+        Filled and returned; contiguous.
 
     Returns
     -------
@@ -62,7 +64,10 @@ def side_by_side(frames, width):
         A copy, frame after frame.
     """
     windows = np.lib.stride_tricks.sliding_window_view(frames, width, axis=0)  # [positions, n_in, width]
-    return np.ascontiguousarray(windows.transpose(0, 2, 1)).reshape(len(windows), -1)
+    if out is None:
+        out = np.empty((len(windows), width * frames.shape[1]), dtype=frames.dtype)
+    out.reshape(-1, width, frames.shape[1])[:] = windows.transpose(0, 2, 1)
+    return out
 
 
 @dataclass(frozen=True)
@@ -256,6 +261,9 @@ class LayerFeatures:
         self.width, self.pool, self.scaling, self.function = width, pool, scaling, function
         n_in = len(self.weights) // width if scaling is None else scaling.n_features
         self._waiting = np.empty((0, n_in), dtype=np.float32)
+        # those of a product; new memory for each of them takes about as long as all of its exponentials
+        self._rows = np.empty((BLOCKS * pool, len(self.weights)), dtype=np.float32)
+        self._inputs = np.empty((BLOCKS * pool, len(self.bias)), dtype=np.float32)
 
     def add(self, frames):
         """Take the next frames [n, n_in]; gives the features [m, n_hidden] that are whole products."""
@@ -278,10 +286,12 @@ class LayerFeatures:
         """Of BLOCKS blocks."""
         if self.scaling is not None:
             frames = self.scaling.transform(frames)  # here, since principal components are a product too
-        inputs = (side_by_side(frames, self.width) @ self.weights + self.bias).reshape(BLOCKS, self.pool, -1)
+        np.matmul(side_by_side(frames, self.width, out=self._rows), self.weights, out=self._inputs)
+        self._inputs += self.bias
+        inputs = self._inputs.reshape(BLOCKS, self.pool, -1)
         largest = inputs.max(axis=1)
         inputs -= largest[:, None]
-        return self.function(largest + np.log(np.exp(inputs).sum(axis=1)))
+        return self.function(largest + np.log(np.exp(inputs, out=inputs).sum(axis=1)))
 
 
 class _ByFrame:
