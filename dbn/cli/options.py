@@ -99,6 +99,11 @@ def _parser_of(setting):
     return _or_none(optional[0]) if optional else type(setting.default)
 
 
+def as_options(values):
+    """A dict of settings as options of the command line; a list of str."""
+    return [f"--{name.replace('_', '-')} {_as_given(value)}" for name, value in values.items()]
+
+
 def _as_given(value):
     """A value as it is written on the command line."""
     if isinstance(value, tuple):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dbn.audio.scaling import KINDS
 from dbn.audio.spectra import FRAME_LENGTH
-from dbn.cli.options import add_options, checked_jobs, given_options, tuple_of
+from dbn.cli.options import add_options, as_options, checked_jobs, given_options, tuple_of
 from dbn.cli.train_report import report
 from dbn.cli.work_folder import WorkFolder, checked_output, finished
 from dbn.datasets import folder, identical, labels, splits
@@ -45,9 +45,7 @@ def add_train_parser(subparsers):
                         help="share of each class's songs in each part. Default: 0.5,0.2,0.3")
     parser.add_argument("--network", choices=NETWORKS, default="frames",
                         help="a deep belief network of single frames, the paper's kind, or a convolutional one over "
-                             f"time, which has one recipe: {CONVOLUTIONAL.about}; the defaults below are those of the "
-                             "recipes for single frames, but for its own options. "
-                             "Default: frames")
+                             f"time, which has one recipe: {CONVOLUTIONAL.about}. Default: frames")
     parser.add_argument("--recipe", metavar="NAME", default="recommended",
                         help="what is scaled by and trained with where no option says otherwise: "
                              f"{_recipe_texts()}; or {AUTO}, the best of these on the validation songs. Default: "
@@ -60,7 +58,8 @@ def add_train_parser(subparsers):
     parser.add_argument("--jobs", type=int, default=-1, help="processes that read audio; -1 is one a core (default)")
     parser.add_argument("--force", action="store_true", help="replace a model that is there already")
     parser.add_argument("--keep", action="store_true", help="keep MODEL.npz.work/, the frames and the checkpoint")
-    add_options(parser.add_argument_group("training"), TrainingSettings, defaults=TrainingSettings())
+    add_options(parser.add_argument_group("training", _defaults_text()), TrainingSettings,
+                defaults=TrainingSettings())
     add_options(parser.add_argument_group("training, of a convolutional network alone"), ConvolutionalSettings,
                 [setting.name for setting in fields(TrainingSettings)], CONVOLUTIONAL.settings({}))
     parser.set_defaults(run=run_train)
@@ -68,6 +67,20 @@ def add_train_parser(subparsers):
 
 def _recipe_texts():
     return "; ".join(f"{name} ({recipe.about})" for name, recipe in RECIPES.items())
+
+
+def _defaults_text():
+    """Which defaults the options name, and what other recipes take where no option says otherwise."""
+    usual = asdict(TrainingSettings())
+    others = {f"the recipe {name}": recipe for name, recipe in RECIPES.items()}
+    others["a convolutional network"] = CONVOLUTIONAL
+    texts = ["The defaults that are named are the paper's"]
+    for name, recipe in others.items():
+        own = asdict(recipe.settings({}))
+        other = {key: own[key] for key in usual if key in own and own[key] != usual[key]}
+        if other:
+            texts.append(f"{name} has {' '.join(as_options(other))}")
+    return "; ".join(texts) + "."
 
 
 def run_train(args):

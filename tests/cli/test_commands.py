@@ -3,6 +3,7 @@ import csv
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import termios
@@ -17,8 +18,11 @@ import soundfile
 from command_line import REPOSITORY, SETTINGS, SIZES, call, refusal, whole_file
 from dbn import __version__
 from dbn.__main__ import main as start
+from dbn.cli.options import given_options
 from dbn.cli.parser import build_parser, main
 from dbn.system.progress import progress_bar
+from dbn.training.recipes import RECIPES
+from dbn.training.settings import TrainingSettings
 
 
 def test_classify_json(folder, here, capsys):
@@ -225,6 +229,17 @@ def test_help_names_every_command(capsys):
         main(["--help"])
     text = capsys.readouterr().out
     assert all(f"  dbn {command} " in text for command in COMMANDS)
+
+
+def test_help_says_what_each_recipe_takes_where_no_option_does(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    text = " ".join(capsys.readouterr().out.replace("-\n", "-").split())
+    text = re.sub("- +", "-", text)  # an option that was broken at a hyphen
+    taken = re.search("the recipe rectified has (.*?); ", text)[1]
+    parsed = build_parser().parse_args(["train", "music", "-o", "m.npz", *taken.split()])
+    assert given_options(parsed, TrainingSettings) == RECIPES["rectified"].changes
+    assert "a convolutional network has --hidden-layers-sizes 150 " in text
 
 
 def test_version(capsys):
