@@ -9,14 +9,14 @@ from pathlib import Path
 
 from dbn.errors import DBNError
 from dbn.system.files import atomic_path, disk_errors
-from experiments.page.content import (COLUMNS, DATASETS, IN_WORDS, QUESTIONS, RANGES, RESULTS, SHARED_STEPS, SHARES,
-                                      STEPS, Result, deviations)
-from experiments.page.elements import accuracy_mark, command_block, element, pairs, picture, table, write_document
+from experiments.page.content import DATASETS, QUESTIONS, RESULTS, SHARED_STEPS, STEPS, Result, deviations
+from experiments.page.elements import command_block, element, pairs, picture, table, write_document
 from experiments.page.results import ORDER, load_results
+from experiments.page.rows import row_tables
 from experiments.steps.judging import judged_text, p_values_text
-from experiments.steps.options import command, parse, run_script
+from experiments.steps.options import command, parse, run_script, shared_arguments
 from experiments.steps.provenance import versions_text
-from experiments.steps.reporting import SYNTHETIC_NOTE, range_text, songs_texts, value_text
+from experiments.steps.reporting import SYNTHETIC_NOTE, songs_texts, value_text
 
 
 def main(argv=None):
@@ -231,84 +231,35 @@ def result_section(entry, result, out, results):
     yield element("h2", entry.title, " ", badge, id=entry.name)
     yield element("p", f"Paper: {entry.section}. {entry.about}", class_="soft")
     if result:
-        yield from row_tables(result.get("shown", result["rows"]))  # a search has more rows than a page should
-        if "judged" in result:
-            is_tested = any("p_vs_mfcc" in row for row in result["rows"])
-            yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
-                          class_="soft")
-        yield from (element("p", text) for text in [*result.get("remarks", []), *result.get("answers", [])])
+        rows = result.get("shown", result["rows"])  # a search has more rows than a page should
+        tables = row_tables(rows, is_question="question" in result)
+        texts = [element("p", text) for text in [*result.get("remarks", []), *result.get("answers", [])]]
         missing = [name for name, _ in entry.pictures if not (out / name).exists()]
-        for name, text in entry.pictures:
-            if name not in missing:
-                yield picture(out / name, text)
+        pictures = [picture(out / name, text) for name, text in entry.pictures if name not in missing]
+        if "question" in result:  # its answer comes first
+            yield from (*texts, *pictures, *tables, *_judged(result))
+        else:
+            yield from (*tables, *_judged(result), *texts, *pictures)
         yield element("p", f"{', '.join(missing)} is not there. " if missing else None, "Made by:", class_="soft")
     else:  # a picture without its result may be of another corpus
         yield element("p", "Not made yet. This makes it:")
     yield command_block(command_of(entry.name, result, results))
 
 
+def _judged(result):
+    """What interval and test its rows have."""
+    if "judged" in result:
+        is_tested = any("p_vs_mfcc" in row for row in result["rows"])
+        yield element("p", " ".join([judged_text(result), *([p_values_text(result)] if is_tested else [])]),
+                      class_="soft")
+
+
 def command_of(name, result, results):
-    """The command that made a result; of one that is not there, with the arguments of the first that is."""
-    for label, other in [(None, result or {}), *_of_networks(results).items()]:
-        if "command" in other:
-            return other["command"] if label is None else command(name, shlex.split(other["command"])[3:])
-    return command(name, [])
-
-
-def row_tables(rows):
-    """The rows as a table, and each of their dicts (as the recall of each class) as one of its own."""
-    keys = list(dict.fromkeys(key for row in rows for key, value in row.items() if value is not None))
-    dicts = [key for key in keys if all(isinstance(row.get(key), (dict, type(None))) for row in rows)]
-    columns = [("", lambda row: row.get("name", ""))]
-    if {"value", "accuracy"} & set(keys):
-        columns.append(("ours", _ours))
-    if "paper" in keys:
-        columns.append(("paper", lambda row: _cell(row.get("paper"), 3 if "accuracy" in row else None)))
-    if "accuracy" in keys:
-        columns.append(("0 to 1", _mark))
-    shown = {"name", "value", "accuracy", "ci95", "paper", *IN_WORDS, *dicts}
-    if all(row.get("n_test") == row.get("n_songs") for row in rows):
-        shown.add("n_test")  # every song was decided once
-    if all(len(row.get("accuracies") or []) < 2 for row in rows):
-        shown.add("accuracies")  # says again what the accuracy says
-    columns += [(COLUMNS.get(key, key), lambda row, key=key: _value(row, key)) for key in keys if key not in shown]
-    yield table([heading for heading, _ in columns], [[cell(row) for _, cell in columns] for row in rows])
-    for key in dicts:
-        names = list(dict.fromkeys(name for row in rows for name in row.get(key) or {}))
-        yield element("h3", COLUMNS.get(key, key))
-        yield table(["", *(row.get("name", "") for row in rows)],
-                    [[name, *(_cell((row.get(key) or {}).get(name), 2) for row in rows)] for name in names])
-
-
-def _ours(row):
-    if "accuracy" not in row:
-        return _cell(row.get("value"))
-    interval = row.get("ci95")
-    return element("span", _cell(row["accuracy"], 3),
-                   element("small", f" [{_cell(interval, 3)}]") if interval else None)
-
-
-def _value(row, key):
-    if key in RANGES and isinstance(row.get(key), list):
-        return range_text(row[key])
-    return _cell(row.get(key), 3 if key in SHARES else None)
-
-
-def _mark(row):
-    if "accuracy" not in row:
-        return None
-    return accuracy_mark(row["accuracy"], row.get("ci95"), row.get("paper"))
-
-
-def _cell(value, decimals=None):
-    """A cell's text: a number with so many decimals, or without `decimals` in four digits; a list by its parts."""
-    if value is None:
-        return ""
-    if isinstance(value, (list, tuple)):
-        return ", ".join(_cell(part, decimals) for part in value)
-    if decimals is None or not isinstance(value, (int, float)):
-        return value_text(value)
-    return f"{value:.{decimals}f}"
+    """The command that made a result; of one that is not there, with those arguments of the first that all take."""
+    if result and "command" in result:
+        return result["command"]
+    others = [other["command"] for other in _of_networks(results).values() if "command" in other]
+    return command(name, shared_arguments(shlex.split(others[0])[3:]) if others else [])
 
 
 # --- the end of the page ---

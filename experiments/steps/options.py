@@ -59,8 +59,15 @@ def parse(description, argv=None, own_options=None):
         ``argv``, the arguments as they were given; ``networks``, none: the folders of networks that were trained
         elsewhere, see :class:`experiments.steps.question.Variant`.
     """
+    argv = sys.argv[1:] if argv is None else argv
+    options = _parser(description, own_options).parse_args(argv)
+    options.argv, options.networks = list(argv), []
+    return _with_profile(options)
+
+
+def _parser(description, own_options=None, **of_parser):
     parser = argparse.ArgumentParser(description=description, usage="%(prog)s [options]",
-                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+                                     formatter_class=argparse.ArgumentDefaultsHelpFormatter, **of_parser)
     parser.add_argument("--dataset", choices=DATASETS, default="synthetic", help="which corpus")
     parser.add_argument("--root", type=path_of, help="the corpus's folder (gtzan, folder, majorminer)")
     parser.add_argument("--profile", choices=sorted(PROFILES), default="demo", help="how large the experiment is")
@@ -88,10 +95,22 @@ def parse(description, argv=None, own_options=None):
                 TrainingSettings, ("seed",))
     add_options(parser.add_argument_group("those of a convolutional network alone"), ConvolutionalSettings,
                 [field.name for field in fields(TrainingSettings)])
-    argv = sys.argv[1:] if argv is None else argv
-    options = parser.parse_args(argv)
-    options.argv, options.networks = list(argv), []
-    return _with_profile(options)
+    return parser
+
+
+def shared_arguments(argv):
+    """Those of a script's arguments that every script takes, its own options left out; all where one has no sense."""
+    shared = []
+    try:
+        own = _parser("", add_help=False, exit_on_error=False).parse_known_args(argv)[1]
+    except argparse.ArgumentError:
+        return argv
+    for argument in argv:
+        if own and argument == own[0]:  # they stand in the order of the command line
+            own.pop(0)
+        else:
+            shared.append(argument)
+    return shared
 
 
 def command(script, argv):

@@ -269,7 +269,8 @@ def _mean(of_seeds):
 def answer_text(rows, measure):
     """Two sentences from the numbers: what is better or worse than its base row, what is quicker and not much worse.
 
-    A difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says. An
+    Rows that are compared with another one than the first stand apart, for they answer another question. A
+    difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says. An
     empty text where no row is tested.
     """
     of = MEASURES[measure]
@@ -277,14 +278,11 @@ def answer_text(rows, measure):
     tested = [row for row in others if row[f"{of}p_holm"] is not None]
     if not tested:
         return ""
-    better, worse = ([row for row in tested if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
-                     for sign in (1, -1))
-    unclear = [row for row in tested if row not in better and row not in worse]
-    texts = [f"better: {_named(better, of)}" if better else "", f"worse: {_named(worse, of)}" if worse else "",
-             f"no difference seen: {_named(unclear, of)}" if unclear else ""]
     what = "All Layers under Table 3's SVM" if measure == ALL_LAYERS else "The network alone"
-    bases = "each its row" if any(row["against"] for row in others) else f"“{first['name']}”"
-    text = f"{what}, against {bases}: {'; '.join(filter(None, texts))}."
+    groups = {"each against the row that is named": [row for row in tested if row["against"]],
+              f"against “{first['name']}”": [row for row in tested if not row["against"]]}
+    verdicts = [f"{base}: {_verdicts(group, of)}" for base, group in groups.items() if group]
+    text = f"{what}, {'. Others, '.join(verdicts)}."
     cheap = [row for row in others if not row["against"] and row["best_seconds"] is not None
              and row["best_seconds"] < first["best_seconds"]
              and row[f"{of}minus_ci95"] is not None and row[f"{of}minus_ci95"][0] >= -MARGIN]
@@ -294,6 +292,14 @@ def answer_text(rows, measure):
                  f"“{cheapest['name']}”, at its best epoch after {cheapest['best_seconds']:.3g} s for "
                  f"{first['best_seconds']:.3g} s.")
     return text
+
+
+def _verdicts(rows, of):
+    better, worse = ([row for row in rows if row[f"{of}p_holm"] < 0.05 and sign * row[f"{of}minus"] > 0]
+                     for sign in (1, -1))
+    unclear = [row for row in rows if row not in better and row not in worse]
+    verdicts = {"better": better, "worse": worse, "no difference seen": unclear}
+    return "; ".join(f"{verdict}: {_named(group, of)}" for verdict, group in verdicts.items() if group)
 
 
 def _named(rows, of):

@@ -200,6 +200,20 @@ def test_networks_of_different_settings_are_not_passed_off_as_one(write):
     assert "Table 1, Table 2; Table 3. These results are of networks with different settings" in page.text
 
 
+def test_a_question_says_its_answer_first_and_lends_no_option_of_its_own(write):
+    shared = "--dataset gtzan --root songs"
+    command = f"python -m experiments.questions.transfer {shared} --other-dataset gtzan --other-root o"
+    rows = [{"name": "as in the profile", "accuracy": 0.5, "ci95": [0.4, 0.6], "n_songs": 9, "against": None},
+            {"name": "drawn", "accuracy": 0.25, "ci95": [0.15, 0.35], "n_songs": 9, "against": "as in the profile",
+             "minus": -0.25, "minus_ci95": [-0.5, 0.0], "p_holm": 0.5, "best_seconds": 1.5}]
+    page = write(table("transfer", rows, question="?", answers=["No difference seen."], command=command))
+    assert page.text.index("No difference seen.") < page.text.index("0.500")
+    [header, _, drawn] = next(rows for rows in page.tables if rows[0][1:2] == ["ours"])
+    assert header[:6] == ["", "ours", "compared with", "difference", "Holm", "seconds until the best epoch"]
+    assert drawn[:6] == ["drawn", "0.250 [0.150, 0.350]", "as in the profile", "-0.250 [-0.500, 0.000]", "0.5", "1.5"]
+    assert f"python -m experiments.table1 {shared}\n" in page.text
+
+
 def test_what_has_to_be_said_stands_at_the_table(write):
     page = write(table("table2", accuracies(ROWS), remarks=["Chosen among 12."]))
     assert page.text.index("Chosen among 12.") > page.text.index("Table 2: single frames")

@@ -265,7 +265,9 @@ def test_an_answer_says_what_is_better_worse_and_neither():
         "The quickest whose interval excludes a loss of more than 5 points is “even”, at its best epoch after 5 s for "
         "10 s.")
     rows[2]["against"] = "good"
-    assert answer_text(rows, "All Layers").startswith("All Layers under Table 3's SVM, against each its row: better: ")
+    assert answer_text(rows, "All Layers").startswith(
+        "All Layers under Table 3's SVM, each against the row that is named: worse: bad (-0.200 [-0.220, -0.180]). "
+        "Others, against “first”: better: good (+0.100 [+0.080, +0.120]); no difference seen: vague (")
     many = [rows[0], *(made_up(f"row {i}", i / 100, 1.0, 20.0) for i in (3, 1, 5, 2, 4))]
     assert answer_text(many, "All Layers").endswith(
         "“first”: no difference seen: 5 rows, from row 1 (+0.010 [-0.010, +0.030]) to row 5 (+0.050 [+0.030, +0.070]).")

@@ -11,7 +11,7 @@ from dbn.datasets import synthetic
 from dbn.errors import DBNError
 from dbn.training.recipes import RECIPES, RECOMMENDED
 from experiments.profiles import BOUNDS, PROFILES, Profile
-from experiments.steps.options import parse
+from experiments.steps.options import parse, shared_arguments
 
 
 @pytest.mark.parametrize("option", [
@@ -72,3 +72,15 @@ def test_a_recipe_instead_of_the_profiles_settings(tmp_path):
     assert changed.profile.training.activation == recipe.changes["activation"]
     with pytest.raises(DBNError, match="--from-sweep and --recipe"):
         parse("", [*arguments, "--recipe", "paper", "--from-sweep"])
+
+
+@pytest.mark.parametrize("own", ["--other-dataset gtzan --other-root clips", "--unlabelled clips", "--most-units 50",
+                                 "--other-root=clips", "--help"])
+def test_arguments_that_every_script_takes(own):
+    shared = "--dataset gtzan --root clips --repeats 5 --scaling log --no-persistent".split()
+    for n in range(0, len(shared), 2):
+        assert shared_arguments([*shared[:n], *own.split(), *shared[n:]]) == shared
+
+
+def test_arguments_without_sense_are_given_back():
+    assert shared_arguments(["--seed", "x", "--unlabelled", "y"]) == ["--seed", "x", "--unlabelled", "y"]
