@@ -44,7 +44,7 @@ EXPERIMENTS := sweep table1 table2 table3 figure1 figure2 $(TAGGING) report
 # what `reproduce` leaves out: only the synthetic corpus has both genres and tags
 LEFT_OUT     = $(if $(filter synthetic,$(DATASET)),,$(TAGGING)) $(if $(filter yes,$(SWEEP)),,sweep)
 # with the synthetic corpus, set-up included; of others nobody knows before their frames are counted
-TIME_smoke  := one to three minutes on two cores
+TIME_smoke  := one to five minutes on two cores
 TIME_demo   := 15 to 50 minutes on two cores
 TIME         = $(if $(filter synthetic,$(DATASET)),$(or $(TIME_$(PROFILE)),hours: the search says how many),longer \
                than the synthetic corpus: the search says how long)

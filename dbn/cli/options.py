@@ -31,7 +31,7 @@ def add_options(group, settings_class, left_out=(), defaults=None):
                 text = f"{text} Default: {_as_given(getattr(defaults, setting.name))}"
             how = {"action": argparse.BooleanOptionalAction} if isinstance(setting.default, bool) else {
                 "type": _parser_of(setting)}
-            group.add_argument("--" + setting.name.replace("_", "-"), default=argparse.SUPPRESS, help=text, **how)
+            group.add_argument(option_name(setting.name), default=argparse.SUPPRESS, help=text, **how)
 
 
 def given_options(args, settings_class):
@@ -54,7 +54,7 @@ def check_bounds(values, bounds):
         value = getattr(values, name)
         for each in value if isinstance(value, tuple) else (value,):
             if each is not None and not least <= each <= most:
-                raise DBNError(f"--{name.replace('_', '-')} is {each}: give a number from {least:,} to {most:,}")
+                raise DBNError(f"{option_name(name)} is {each}: give a number from {least:,} to {most:,}")
 
 
 def require_jobs(jobs):
@@ -101,7 +101,12 @@ def _parser_of(setting):
 
 def as_options(values):
     """A dict of settings as options of the command line; a list of str."""
-    return [f"--{name.replace('_', '-')} {_as_given(value)}" for name, value in values.items()]
+    return [f"{option_name(name)} {_as_given(value)}" for name, value in values.items()]
+
+
+def option_name(name):
+    """The option of a settings field, such as ``--n-mfcc`` of ``n_mfcc``."""
+    return "--" + name.replace("_", "-")
 
 
 def _as_given(value):

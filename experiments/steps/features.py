@@ -7,6 +7,7 @@ import numpy as np
 
 from dbn.audio import load_audio
 from dbn.audio.pooling import pool, pooled_frames
+from dbn.cli.options import option_name
 from dbn.errors import DatasetError, DBNError
 from dbn.features.mfcc import deltas, mfcc
 from dbn.system.files import atomic_path, release_pages, sole_writer, write_rows
@@ -34,7 +35,7 @@ def mfcc_choices(options):
         return {RIVAL: options.profile}
     for name in MFCC_SEARCH[0]:
         if getattr(options.profile, name) != getattr(PROFILES[options.profile_name], name):
-            raise DBNError(f"--from-sweep and --{name.replace('_', '-')}: where the network won a search the table "
+            raise DBNError(f"--from-sweep and {option_name(name)}: where the network won a search the table "
                            "chooses the MFCCs as well; leave one out")
     return searched_mfccs(options.profile)
 

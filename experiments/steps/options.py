@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dbn.audio.pooling import pooled_frames, pooled_width
 from dbn.audio.scaling import Scaling
-from dbn.cli.options import add_options, check_bounds, checked_jobs
+from dbn.cli.options import add_options, check_bounds, checked_jobs, option_name
 from dbn.errors import DBNError
 from dbn.features.aggregate import require_statistics
 from dbn.system.interrupts import hear_interrupts
@@ -152,7 +152,7 @@ def _take_winner(options, given):
     """Put the search's winner into the profile; what :func:`experiments.steps.winner.read_winner` says about it."""
     for name in TAKEN:
         if name in given:
-            raise DBNError(f"--from-sweep and --{name.replace('_', '-')} both say what the network is: give one")
+            raise DBNError(f"--from-sweep and {option_name(name)} both say what the network is: give one")
     run = {"dataset": options.dataset, "profile": options.profile_name, "seed": options.seed,
            "repeats": options.repeats} | {name: getattr(options.profile, name) for name in OF_PROFILE}
     settings, about = read_winner(options.out, search_command(options), run)

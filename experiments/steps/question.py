@@ -267,7 +267,7 @@ def _mean(of_seeds):
 
 
 def answer_text(rows, measure):
-    """Two sentences from the numbers: what is better or worse than its base row, what is quicker and not much worse.
+    """Sentences from the numbers: what is better or worse than its base row, what is quicker and not much worse.
 
     Rows that are compared with another one than the first stand apart, for they answer another question. A
     difference counts whose p, corrected by Holm, is below 0.05. Not much worse is what the whole interval says. An

@@ -2,6 +2,7 @@
 from dataclasses import fields
 
 from dbn.audio.scaling import Scaling
+from dbn.cli.options import option_name
 from dbn.errors import DamagedError, DBNError
 from dbn.system.stored import COUNT, SHARE, Either, read_json
 from dbn.training.settings import TrainingSettings
@@ -126,7 +127,7 @@ def _check_options(path, made_with, run):
     is_drawn = run["split"] in DRAWN_SPLITS
     for name in SAME if is_drawn else SAME[:-1]:
         if run[name] != made_with[name]:
-            option = f"--{name.replace('_', '-')}"
+            option = option_name(name)
             raise DBNError(f"--from-sweep: {path} was made with {option} {made_with[name]}, and this is {option} "
                            f"{run[name]}: its winner was chosen for other songs; give the same, or make another search "
                            "in another --out")
