@@ -1,6 +1,7 @@
 """Fixtures that several test files share, and a compiler's cache for each run of the tests."""
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -18,6 +19,8 @@ def pytest_configure(config):
     if "base_compiledir" not in flags:
         config.stash[_cache] = folder = tempfile.mkdtemp(prefix="dbn-tests-")
         os.environ["PYTENSOR_FLAGS"] = ",".join(filter(None, [flags, f"base_compiledir={folder}"]))
+    # a shell's background jobs ignore Ctrl+C, and so would the processes that the tests start and interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config):

@@ -1,4 +1,4 @@
-"""How Numba computes the products of :mod:`dbn.graph.ops` and takes rows: by BLAS, and by copies of memory."""
+"""How Numba computes the products of :mod:`dbn.graph.ops`, by BLAS; takes rows, by copies of memory; and the like."""
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
@@ -7,7 +7,7 @@ from numba.extending import intrinsic, overload
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn.graph.cache_key import KEY
-from dbn.graph.ops import AddProduct, Product, TakeRows
+from dbn.graph.ops import AddProduct, ColumnSums, Filled, Product, TakeRows
 
 _POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
 _KINDS = {"float32": ord("s"), "float64": ord("d")}
@@ -161,3 +161,35 @@ def _take_rows(data, rows):
 @register_funcify_default_op_cache_key(TakeRows)
 def _funcify_take_rows(op, node, **_):
     return _take_rows, KEY
+
+
+@njit
+def _column_sums(x):
+    totals = np.zeros(x.shape[1])
+    for i in range(len(x)):
+        for j in range(len(totals)):
+            totals[j] += x[i, j]
+    out = np.empty(len(totals), dtype=x.dtype)
+    for j in range(len(totals)):
+        out[j] = totals[j]
+    return out
+
+
+@register_funcify_default_op_cache_key(ColumnSums)
+def _funcify_column_sums(op, node, **_):
+    return _column_sums, KEY
+
+
+@njit
+def _filled(number, n_rows, n_columns):
+    out = np.empty((n_rows.item(), n_columns.item()), dtype=number.dtype)
+    value = number.item()
+    for i in range(out.shape[0]):
+        for j in range(out.shape[1]):
+            out[i, j] = value
+    return out
+
+
+@register_funcify_default_op_cache_key(Filled)
+def _funcify_filled(op, node, **_):
+    return _filled, KEY

@@ -1,4 +1,4 @@
-"""Operations of our own, for the four places where training spends its time outside of matrix products.
+"""Operations of our own, for the places where training spends its time outside of matrix products, or a compiler does.
 
 * :func:`sigmoid` and :func:`softplus`: PyTensor's, by formulas that the compiler turns into vector instructions; and
   the costs that are made of them, :func:`softmax_cost` and :func:`binary_cross_entropy`;
@@ -6,7 +6,9 @@
   a number; and :class:`Reconstruction`, draws and costs of the same units, which a rewrite makes of both;
 * :class:`AddProduct`, ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
   transposes and a bias: rewrites put them in the place of PyTensor's;
-* :func:`take_rows`: rows of a matrix by number, read ahead of their use.
+* :func:`take_rows`: rows of a matrix by number, read ahead of their use;
+* :class:`ColumnSums` and :class:`Filled`, by rewrites too: PyTensor's own are as quick and give the same bits, but they
+  take every layout and message into account, and take ten times as long to compile.
 
 Each has a plain NumPy ``perform``, which modes other than Numba use. How Numba computes them stands in
 :mod:`dbn.graph.numba_elementwise` and :mod:`dbn.graph.numba_products`; which of PyTensor's own operations they take the
@@ -16,7 +18,7 @@ import numpy as np
 import pytensor.tensor as pt
 from pytensor.compile.builders import OpFromGraph
 from pytensor.gradient import DisconnectedType, disconnected_type
-from pytensor.graph.basic import Apply
+from pytensor.graph.basic import Apply, Constant
 from pytensor.graph.op import Op
 from pytensor.raise_op import CheckAndRaise
 from pytensor.tensor.type import integer_dtypes
@@ -361,3 +363,41 @@ class TakeRows(Op):
 
 
 take_rows = TakeRows()
+
+
+class ColumnSums(Op):
+    """Sums of a matrix's columns, ``x.sum(axis=0)``, added up in double precision row by row: a bias's gradient.
+
+    A rewrite makes it, not users.
+    """
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return Apply(self, [x], [pt.tensor(dtype=x.dtype, shape=x.type.shape[1:])])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [shapes[0][1:]]
+
+    def perform(self, node, inputs, outputs):
+        outputs[0][0] = inputs[0].sum(axis=0, dtype=np.float64).astype(inputs[0].dtype)
+
+
+class Filled(Op):
+    """A new matrix [n, m] full of one number, which is the only one of an array; of its dtype.
+
+    A rewrite makes it, not users.
+    """
+
+    __props__ = ()
+
+    def make_node(self, number, n_rows, n_columns):
+        shape = [int(length.data) if isinstance(length, Constant) else None for length in (n_rows, n_columns)]
+        return Apply(self, [number, n_rows, n_columns], [pt.tensor(dtype=number.dtype, shape=shape)])
+
+    def infer_shape(self, fgraph, node, shapes):
+        return [tuple(node.inputs[1:])]
+
+    def perform(self, node, inputs, outputs):
+        number, n_rows, n_columns = inputs
+        outputs[0][0] = np.full((n_rows, n_columns), number.item(), dtype=number.dtype)

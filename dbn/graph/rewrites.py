@@ -9,9 +9,13 @@ from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import GraphRewriter, dfs_rewriter, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
 from pytensor.tensor.elemwise import DimShuffle
-from pytensor.tensor.math import Dot
+from pytensor.tensor.basic import Alloc
+from pytensor.tensor.math import Dot, Sum
 
-from dbn.graph.ops import AddProduct, Bernoulli, BinaryCrossEntropy, Product, Reconstruction, Sigmoid, Softplus
+from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, ColumnSums, Filled, Product, Reconstruction,
+                           Sigmoid, Softplus)
+
+FLOATS = "float32", "float64"
 
 
 @node_rewriter([pt.add, pt.sub])
@@ -21,7 +25,7 @@ def _add_products(fgraph, node):
     Sums, differences and multiples by scalars are taken apart, down to products that nobody else asks for.
     """
     [out] = node.outputs
-    if out.ndim != 2 or out.dtype not in ("float32", "float64"):
+    if out.ndim != 2 or out.dtype not in FLOATS:
         return None
     products, others = [], []
     for multiple in _multiples(fgraph, out, 1, (), root=True):
@@ -79,7 +83,7 @@ def _product_with_transpose(fgraph, node):
     if any(variable.ndim != 2 or variable.dtype != node.outputs[0].dtype for variable in node.inputs):
         return None
     transposed = [_is_transpose(variable) for variable in node.inputs]
-    if node.outputs[0].dtype not in ("float32", "float64") or not any(transposed):
+    if node.outputs[0].dtype not in FLOATS or not any(transposed):
         return None
     matrices = [variable.owner.inputs[0] if turned else variable for variable, turned in zip(node.inputs, transposed)]
     return [Product(*transposed)(*matrices)]
@@ -109,7 +113,7 @@ def _product_plus_bias(fgraph, node):
         as_long = 1 not in (product.type.shape[1:] + bias.type.shape[1:])
         if (is_product or isinstance(product.owner.op, Dot)) and as_long and (
                 {variable.dtype for variable in (*product.owner.inputs, bias)} == {product.dtype}
-                and product.dtype in ("float32", "float64")):
+                and product.dtype in FLOATS):
             op = product.owner.op if is_product else Product(False, False)
             return [op(*product.owner.inputs, bias.owner.inputs[0])]
     return None
@@ -128,6 +132,21 @@ def _reconstruction(fgraph, node):
             draws, cost = Reconstruction()(client.inputs[0], t, state)
             return {node.outputs[0]: draws, client.outputs[0]: cost}
     return None
+
+
+@node_rewriter([Sum])
+def _column_sums(fgraph, node):
+    [x], [out] = node.inputs, node.outputs
+    if x.ndim == 2 and node.op.axis == (0,) and x.dtype == out.dtype in FLOATS and node.op.acc_dtype in ("float64", None):
+        return [ColumnSums()(x)]
+    return None
+
+
+@node_rewriter([Alloc])
+def _filled(fgraph, node):
+    number, *shape = node.inputs
+    is_matrix_of_one = len(shape) == 2 and _is_number(number) and number.dtype in FLOATS
+    return [Filled()(number, *shape)] if is_matrix_of_one else None
 
 
 @node_rewriter([AddProduct, Sigmoid, Softplus], inplace=True)
@@ -153,6 +172,9 @@ optdb.register("dbn_reconstruction", dfs_rewriter(_reconstruction), TAG, positio
 optdb.register("dbn_add_products", dfs_rewriter(_add_products), TAG, position=48.75)
 optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpose), TAG, position=48.8)
 optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
+# and when it has
+optdb.register("dbn_column_sums", dfs_rewriter(_column_sums), TAG, position=49.4)
+optdb.register("dbn_filled", dfs_rewriter(_filled), TAG, position=49.4)
 optdb.register("dbn_register_with_jax", _RegisterWithJax(), "jax", position=0)
 # where PyTensor does the same for its own products
 optdb.register("dbn_in_place", dfs_rewriter(_in_place), TAG, "inplace", position=50.2)

@@ -2,11 +2,14 @@
 import os
 import threading
 import time
+import warnings
 
 
 def loky_workers(**more):
     """Context manager: within it joblib starts such processes; `more` is for :class:`joblib.parallel_config`."""
     import joblib  # a quarter of a second, for which the command line need not wait
+    # one that has grown, as compilers make it, is replaced before its next call, which is no cause for alarm
+    warnings.filterwarnings("ignore", "A worker stopped")
     return joblib.parallel_config(backend="loky", inner_max_num_threads=1, initializer=_end_with,
                                   initargs=(os.getpid(),), **more)
 

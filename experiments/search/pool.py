@@ -1,7 +1,6 @@
 """Many calls of one function, in the processes of this machine or of a Dask cluster."""
 import os
 import threading
-import warnings
 from concurrent.futures import CancelledError
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -40,9 +39,7 @@ def workers(jobs, scheduler=None):
     if scheduler is None:
         # after Ctrl-C nobody wants to read which semaphores were cleaned up, by processes that inherit this
         os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-        with loky_workers(n_jobs=jobs), warnings.catch_warnings():
-            # a worker that has grown, as compilers make it, is replaced before its next call
-            warnings.filterwarnings("ignore", "A worker stopped")
+        with loky_workers(n_jobs=jobs):
             yield jobs
         return
     try:

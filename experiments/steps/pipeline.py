@@ -352,9 +352,7 @@ def _train_all(runs, jobs):
     jobs = min(len(runs), jobs)
     # in a notebook Ctrl-C must not end the kernel
     ends_here = ended_by_interrupt(STOPPED) if jobs == 1 and "ipykernel" not in sys.modules else nullcontext()
-    with ends_here, warnings.catch_warnings():
-        # a worker that has grown is replaced before its next seed, which is no cause for alarm
-        warnings.filterwarnings("ignore", "A worker stopped")
+    with ends_here:
         for _ in in_parallel(_train, [(run.corpora.options, run.seed) for run in runs], jobs):
             pass
 

@@ -139,8 +139,7 @@ def test_control_c_while_standard_input_is_read(here, monkeypatch, tmp_path):
     (tmp_path / "spool").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "spool"))
     with subprocess.Popen([sys.executable, "-m", "dbn", "classify", "model.npz", "-"], stdin=subprocess.PIPE,
-                          stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
-                          ) as process:
+                          stderr=subprocess.PIPE) as process:
         process.stdin.write(bytes(2**20))  # more than a pipe holds: when this returns, it is being read
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 130

@@ -209,7 +209,6 @@ def test_it_needs_neither_compiler_nor_scikit_learn(here):
 
 INTERRUPTED_IMPORT = """
 import importlib.abc, os, runpy, signal, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
 
 class Interrupt(importlib.abc.MetaPathFinder):
     def find_spec(self, name, *_):

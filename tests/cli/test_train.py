@@ -31,7 +31,6 @@ from dbn.training.state import RunState
 from dbn.cli.parser import main
 from dbn.dbn import DBN
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs, and their children, ignore it
 moment, number, signal_name, *argv = sys.argv[1:]
 dbn.training.state.SECONDS_BETWEEN_SAVES = 0.0
 count = 0

@@ -1,4 +1,6 @@
 """Products of matrices by BLAS, and the rewrites that find them: by Numba and by NumPy alike."""
+import math
+
 import numpy as np
 import pytensor
 import pytensor.tensor as pt
@@ -9,7 +11,7 @@ from scipy import special
 
 from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in
 from dbn.graph.compile import function
-from dbn.graph.ops import AddProduct, Product, softplus
+from dbn.graph.ops import AddProduct, ColumnSums, Filled, Product, softplus
 
 
 @by_both
@@ -153,3 +155,45 @@ def test_what_a_product_is_added_to(graph, n_products):
 def test_a_product_that_two_ask_for_is_computed_once():
     run = function([U, V, Z], [Z - PRODUCT, PRODUCT])
     assert not any(isinstance(op, AddProduct) for op in ops_in(run))
+
+
+@by_both
+@of_both_precisions
+def test_sums_of_columns_in_double_precision(by, dtype):
+    for shape in ((5, 3), (1, 4), (0, 3), (3, 0), (1000, 7)):
+        for x in layouts(numbers(*shape, dtype=dtype)):
+            found = compute(ColumnSums(), by, x)
+            assert found.dtype == dtype
+            np.testing.assert_allclose(found, [math.fsum(column) for column in x.T], rtol=RTOL[dtype], atol=1e-12)
+    large = np.array([[2.0**30], [1], [-2.0**30]], dtype=dtype)  # the 1 would be lost in single precision
+    assert compute(ColumnSums(), by, large) == [1]
+
+
+@by_both
+@of_both_precisions
+def test_a_matrix_full_of_one_number(by, dtype):
+    for number in (np.array(0.1, dtype=dtype), np.array([[0.1]], dtype=dtype)):
+        for shape in ((3, 2), (0, 2), (1, 1)):
+            found = compute(Filled(), by, number, *shape)
+            assert found.dtype == dtype
+            np.testing.assert_array_equal(found, np.full(shape, 0.1, dtype=dtype))
+
+
+N = pt.lscalar()
+
+
+@pytest.mark.parametrize("graph, made", [
+    (X.sum(axis=0), ColumnSums()), (2 * X.sum(axis=0) + BIAS, ColumnSums()), (pt.exp(X).sum(axis=0), ColumnSums()),
+    (X.sum(axis=1), None), (X.sum(), None), (BIAS.sum(axis=0), None), (N * X.astype("int64").sum(axis=0), None),
+    (pt.dot(X.T, pt.alloc(BIAS[0], 4, 1)), Filled()), (pt.alloc(BIAS[0], N, 3) * X[0, 0], Filled()),
+    (pt.alloc(BIAS[0], N), None), (pt.alloc(BIAS, N, 4), None),
+])
+def test_leaner_operations_of_our_functions(graph, made):
+    """The values are as without them, to the bit."""
+    inputs = [X, BIAS, N]
+    run, plain = (function(inputs, graph, mode=chosen, on_unused_input="ignore")
+                  for chosen in (MODES["numba"](), MODES["numba"]().excluding("dbn_column_sums", "dbn_filled")))
+    assert [op for op in ops_in(run) if isinstance(op, (ColumnSums, Filled))] == ([] if made is None else [made])
+    assert not any(isinstance(op, (ColumnSums, Filled)) for op in ops_in(plain))
+    values = numbers(4, 4, dtype="float32"), numbers(4, dtype="float32", seed=1), 4
+    np.testing.assert_array_equal(run(*values), plain(*values))

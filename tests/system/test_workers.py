@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -35,6 +36,14 @@ def test_workers_that_were_ended_are_replaced():
     end_loky_workers()
     third = set(in_parallel(os.getpid, [()] * 4, 2))
     assert first | second and not third & (first | second)
+
+
+def test_a_worker_that_has_grown_is_replaced_in_silence():
+    with warnings.catch_warnings(record=True) as said:
+        list(in_parallel(os.getpid, [()] * 2, 2))
+        warnings.warn("A worker stopped while some jobs were given to the executor.", stacklevel=1)
+        warnings.warn("what else there is", stacklevel=1)
+    assert [str(warning.message) for warning in said] == ["what else there is"]
 
 
 def is_running(pid):
