@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend.random import threefry2x32_p
 from pytensor.link.jax.dispatch import jax_funcify
 
-from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, ColumnSums, Filled, Normal, Product,
+from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Filled, MatrixSum, Normal, Product,
                            Reconstruction, Sigmoid, SoftmaxCost, Softplus, TakeRows, Uniform, negligible)
 
 
@@ -26,7 +26,7 @@ _is_computed_by(Sigmoid)(lambda op, x: jax.nn.sigmoid(x))
 _is_computed_by(Softplus)(lambda op, x: jnp.logaddexp(x, 0))
 _is_computed_by(TakeRows)(lambda op, data, rows: data[rows])
 _is_computed_by(AddProduct)(lambda op, z, alpha, x, y: z + alpha * (x.T @ y))
-_is_computed_by(ColumnSums)(lambda op, x: x.sum(axis=0))
+_is_computed_by(MatrixSum)(lambda op, x: x.sum(axis=op.axis))
 _is_computed_by(Filled)(lambda op, number, *shape: jnp.full(shape, number.reshape(())))
 
 

@@ -7,7 +7,7 @@ from numba.extending import intrinsic, overload
 from pytensor.link.numba.dispatch.basic import register_funcify_default_op_cache_key
 
 from dbn.graph.cache_key import KEY
-from dbn.graph.ops import AddProduct, ColumnSums, Filled, Product, TakeRows
+from dbn.graph.ops import AddProduct, Filled, MatrixSum, Product, TakeRows
 
 _POINTERS = {"float32": types.CPointer(types.float32), "float64": types.CPointer(types.float64)}
 _KINDS = {"float32": ord("s"), "float64": ord("d")}
@@ -163,21 +163,19 @@ def _funcify_take_rows(op, node, **_):
     return _take_rows, KEY
 
 
-@njit
-def _column_sums(x):
-    totals = np.zeros(x.shape[1])
-    for i in range(len(x)):
-        for j in range(len(totals)):
-            totals[j] += x[i, j]
-    out = np.empty(len(totals), dtype=x.dtype)
-    for j in range(len(totals)):
-        out[j] = totals[j]
-    return out
+@register_funcify_default_op_cache_key(MatrixSum)
+def _funcify_matrix_sum(op, node, **_):
+    dtype, axis = node.outputs[0].type.numpy_dtype, op.axis
 
+    @njit
+    def matrix_sum(x):
+        totals = np.zeros(1 if axis is None else x.shape[1 - axis])
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                totals[0 if axis is None else j if axis == 0 else i] += x[i, j]
+        return np.array(totals[0], dtype=dtype) if axis is None else totals.astype(dtype)
 
-@register_funcify_default_op_cache_key(ColumnSums)
-def _funcify_column_sums(op, node, **_):
-    return _column_sums, KEY
+    return matrix_sum, KEY
 
 
 @njit

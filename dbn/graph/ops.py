@@ -7,7 +7,7 @@
 * :class:`AddProduct`, ``z + alpha * x'y`` in one call of BLAS, for an update of weights; and :class:`Product`, with
   transposes and a bias: rewrites put them in the place of PyTensor's;
 * :func:`take_rows`: rows of a matrix by number, read ahead of their use;
-* :class:`ColumnSums` and :class:`Filled`, by rewrites too: PyTensor's own are as quick and give the same bits, but they
+* :class:`MatrixSum` and :class:`Filled`, by rewrites too: PyTensor's own are as quick and give the same bits, but they
   take every layout and message into account, and take ten times as long to compile.
 
 Each has a plain NumPy ``perform``, which modes other than Numba use. How Numba computes them stands in
@@ -365,22 +365,28 @@ class TakeRows(Op):
 take_rows = TakeRows()
 
 
-class ColumnSums(Op):
-    """Sums of a matrix's columns, ``x.sum(axis=0)``, added up in double precision row by row: a bias's gradient.
+class MatrixSum(Op):
+    """``x.sum(axis)`` of a matrix, with axis 0, 1 or None for all: added up in double precision, row by row.
 
-    A rewrite makes it, not users.
+    A bias's gradient, say. A rewrite makes it, not users.
     """
 
-    __props__ = ()
+    __props__ = ("axis",)
+
+    def __init__(self, axis):
+        self.axis = axis
 
     def make_node(self, x):
-        return Apply(self, [x], [pt.tensor(dtype=x.dtype, shape=x.type.shape[1:])])
+        return Apply(self, [x], [pt.tensor(dtype=x.dtype, shape=self._kept(x.type.shape))])
 
     def infer_shape(self, fgraph, node, shapes):
-        return [shapes[0][1:]]
+        return [self._kept(shapes[0])]
+
+    def _kept(self, shape):
+        return () if self.axis is None else (shape[1 - self.axis],)
 
     def perform(self, node, inputs, outputs):
-        outputs[0][0] = inputs[0].sum(axis=0, dtype=np.float64).astype(inputs[0].dtype)
+        outputs[0][0] = np.asarray(inputs[0].sum(axis=self.axis, dtype=np.float64), dtype=inputs[0].dtype)
 
 
 class Filled(Op):

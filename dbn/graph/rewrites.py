@@ -12,7 +12,7 @@ from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.basic import Alloc
 from pytensor.tensor.math import Dot, Sum
 
-from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, ColumnSums, Filled, Product, Reconstruction,
+from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Filled, MatrixSum, Product, Reconstruction,
                            Sigmoid, Softplus)
 
 FLOATS = "float32", "float64"
@@ -135,11 +135,11 @@ def _reconstruction(fgraph, node):
 
 
 @node_rewriter([Sum])
-def _column_sums(fgraph, node):
-    [x], [out] = node.inputs, node.outputs
-    if x.ndim == 2 and node.op.axis == (0,) and x.dtype == out.dtype in FLOATS and node.op.acc_dtype in ("float64", None):
-        return [ColumnSums()(x)]
-    return None
+def _matrix_sum(fgraph, node):
+    [x], [out], axes = node.inputs, node.outputs, node.op.axis
+    if x.ndim != 2 or not x.dtype == out.dtype in FLOATS or node.op.acc_dtype not in ("float64", None):
+        return None
+    return [MatrixSum(axes[0] if axes is not None and len(axes) == 1 else None)(x)]
 
 
 @node_rewriter([Alloc])
@@ -173,7 +173,7 @@ optdb.register("dbn_add_products", dfs_rewriter(_add_products), TAG, position=48
 optdb.register("dbn_product_with_transpose", dfs_rewriter(_product_with_transpose), TAG, position=48.8)
 optdb.register("dbn_product_plus_bias", dfs_rewriter(_product_plus_bias), TAG, position=48.9)
 # and when it has
-optdb.register("dbn_column_sums", dfs_rewriter(_column_sums), TAG, position=49.4)
+optdb.register("dbn_matrix_sum", dfs_rewriter(_matrix_sum), TAG, position=49.4)
 optdb.register("dbn_filled", dfs_rewriter(_filled), TAG, position=49.4)
 optdb.register("dbn_register_with_jax", _RegisterWithJax(), "jax", position=0)
 # where PyTensor does the same for its own products

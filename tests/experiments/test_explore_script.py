@@ -22,7 +22,8 @@ def run_folder(smoke_run, tmp_path_factory):
     return shutil.copytree(smoke_run, tmp_path_factory.mktemp("explore") / "smoke")
 
 
-def test_the_synthetic_corpus(run_folder, capsys):
+def test_the_synthetic_corpus(run_folder, capsys, monkeypatch):
+    monkeypatch.setattr(explore, "N_FRAMES", 200)
     arguments = ["--profile", "smoke", "--jobs", "1", "--out", str(run_folder)]
     explore.main(arguments)
     assert f"written: {run_folder / 'explore.html'}" in capsys.readouterr().out
@@ -32,7 +33,7 @@ def test_the_synthetic_corpus(run_folder, capsys):
     assert all(data["genres"][song["genre"]] == labels[song["name"]] for song in data["songs"])
     answers = [data["classes"][song["answer"]] for song in data["songs"]]
     assert answers == [run.model.classes[i] for i in run.test_predictions["predicted"]]
-    assert data["synthetic"] is True and len(data["points"]["time"]) == explore.N_FRAMES
+    assert data["synthetic"] is True and len(data["points"]["time"]) == 200
     assert all(song["sound"].startswith("data:audio/mpeg") for song in data["songs"])
     assert (run_folder / "explore.html").stat().st_size < 15e6
 

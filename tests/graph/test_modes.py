@@ -9,8 +9,8 @@ from pytensor.compile.mode import Mode, get_mode
 
 from compute_ops import numbers, states
 from dbn.graph.compile import TAG, function, minibatch, mode
-from dbn.graph.ops import (AddProduct, Product, Reconstruction, bernoulli, binary_cross_entropy, normal, sigmoid,
-                           softmax_cost, softplus, take_rows, uniform)
+from dbn.graph.ops import (AddProduct, Filled, MatrixSum, Product, Reconstruction, bernoulli, binary_cross_entropy,
+                           normal, sigmoid, softmax_cost, softplus, take_rows, uniform)
 from small_network import examples, network
 
 needs_jax = pytest.mark.skipif(find_spec("jax") is None, reason="JAX is not installed")
@@ -69,7 +69,8 @@ def test_each_operation_gives_numbas_numbers(dtype, by):
               binary_cross_entropy(mean, of_t), bernoulli(mean, of_state), normal(of_x, of_state),
               uniform(of_x, of_state), *Reconstruction()(mean, of_t, of_state), take_rows(of_x, of_rows),
               AddProduct()(of_z, of_z[0, 0], of_x, of_t), Product(False, True)(of_x, of_t),
-              Product(True, False)(of_x, of_t, of_z[0])]
+              Product(True, False)(of_x, of_t, of_z[0]), *(MatrixSum(axis)(of_x) for axis in (0, 1, None)),
+              Filled()(of_z[:1, :1], of_y[1], of_y[5])]
     inputs, values = [of_x, of_t, of_z, of_y, of_rows, of_state], (x, t, z, y, rows, state)
     results = [compiled(inputs, graphs, which)(*values) for which in (by, "numba")]
     for found, expected in zip(*results, strict=True):

@@ -11,7 +11,7 @@ from scipy import special
 
 from compute_ops import MODES, RTOL, by_both, compute, layouts, numbers, of_both_precisions, ops_in
 from dbn.graph.compile import function
-from dbn.graph.ops import AddProduct, ColumnSums, Filled, Product, softplus
+from dbn.graph.ops import AddProduct, Filled, MatrixSum, Product, softplus
 
 
 @by_both
@@ -159,14 +159,17 @@ def test_a_product_that_two_ask_for_is_computed_once():
 
 @by_both
 @of_both_precisions
-def test_sums_of_columns_in_double_precision(by, dtype):
-    for shape in ((5, 3), (1, 4), (0, 3), (3, 0), (1000, 7)):
-        for x in layouts(numbers(*shape, dtype=dtype)):
-            found = compute(ColumnSums(), by, x)
-            assert found.dtype == dtype
-            np.testing.assert_allclose(found, [math.fsum(column) for column in x.T], rtol=RTOL[dtype], atol=1e-12)
-    large = np.array([[2.0**30], [1], [-2.0**30]], dtype=dtype)  # the 1 would be lost in single precision
-    assert compute(ColumnSums(), by, large) == [1]
+@pytest.mark.parametrize("axis", [0, 1, None])
+def test_sums_of_a_matrix_in_double_precision(by, dtype, axis):
+    large = np.array([[2.0**30, 1, -2.0**30]], dtype=dtype)  # the 1 would be lost in single precision
+    matrices = [numbers(*shape, dtype=dtype) for shape in ((5, 3), (1, 4), (0, 3), (3, 0), (0, 0), (400, 7))]
+    for matrix in [*matrices, large, large.T]:
+        for x in layouts(matrix):
+            found = np.asarray(compute(MatrixSum(axis), by, x))
+            lines = [x.ravel()] if axis is None else x if axis else x.T
+            assert found.dtype == dtype and found.shape == (() if axis is None else (len(lines),))
+            exact = [math.fsum(line) for line in lines]
+            np.testing.assert_allclose(found, exact[0] if axis is None else exact, rtol=RTOL[dtype], atol=1e-12)
 
 
 @by_both
@@ -183,8 +186,9 @@ N = pt.lscalar()
 
 
 @pytest.mark.parametrize("graph, made", [
-    (X.sum(axis=0), ColumnSums()), (2 * X.sum(axis=0) + BIAS, ColumnSums()), (pt.exp(X).sum(axis=0), ColumnSums()),
-    (X.sum(axis=1), None), (X.sum(), None), (BIAS.sum(axis=0), None), (N * X.astype("int64").sum(axis=0), None),
+    (X.sum(axis=0), MatrixSum(0)), (2 * X.sum(axis=0) + BIAS, MatrixSum(0)), (pt.exp(X).sum(axis=0), MatrixSum(0)),
+    (X.sum(axis=1), MatrixSum(1)), (X.sum(), MatrixSum(None)), (X.sum(axis=(0, 1)) * BIAS, MatrixSum(None)),
+    (BIAS.sum(axis=0), None), (N * X.astype("int64").sum(axis=0), None), (X.sum(axis=0, acc_dtype="float32"), None),
     (pt.dot(X.T, pt.alloc(BIAS[0], 4, 1)), Filled()), (pt.alloc(BIAS[0], N, 3) * X[0, 0], Filled()),
     (pt.alloc(BIAS[0], N), None), (pt.alloc(BIAS, N, 4), None),
 ])
@@ -192,8 +196,8 @@ def test_leaner_operations_of_our_functions(graph, made):
     """The values are as without them, to the bit."""
     inputs = [X, BIAS, N]
     run, plain = (function(inputs, graph, mode=chosen, on_unused_input="ignore")
-                  for chosen in (MODES["numba"](), MODES["numba"]().excluding("dbn_column_sums", "dbn_filled")))
-    assert [op for op in ops_in(run) if isinstance(op, (ColumnSums, Filled))] == ([] if made is None else [made])
-    assert not any(isinstance(op, (ColumnSums, Filled)) for op in ops_in(plain))
+                  for chosen in (MODES["numba"](), MODES["numba"]().excluding("dbn_matrix_sum", "dbn_filled")))
+    assert [op for op in ops_in(run) if isinstance(op, (MatrixSum, Filled))] == ([] if made is None else [made])
+    assert not any(isinstance(op, (MatrixSum, Filled)) for op in ops_in(plain))
     values = numbers(4, 4, dtype="float32"), numbers(4, dtype="float32", seed=1), 4
     np.testing.assert_array_equal(run(*values), plain(*values))
