@@ -94,7 +94,9 @@ announce:
 explore $(EXPERIMENTS): setup
 	$(BIN)/python -m experiments.$@ $(OPTIONS)
 
-questions: $(QUESTIONS) report
+questions: setup
+	$(BIN)/python -m experiments.questions $(OPTIONS)
+	$(BIN)/python -m experiments.report $(OPTIONS)
 
 $(QUESTIONS): setup
 	$(BIN)/python -m experiments.questions.$@ $(OPTIONS)

@@ -3,6 +3,7 @@ import importlib
 import json
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from dbn.errors import DBNError
 from dbn.evaluation.stats import holm, mcnemar_exact
 from dbn.trained.model import load_model
 from experiments import table1, table3
+from experiments.questions import __main__ as all_questions
 from experiments.questions import pooling, recipes
 from experiments.steps import features, pipeline, question
 from experiments.steps.judging import Judge, SplitSongs
@@ -21,6 +23,8 @@ from experiments.steps.pipeline import Corpora, Run
 from experiments.steps.question import MEASURES, Variant, answer_text
 from experiments.table3 import window_examples
 from small_questions import arguments, run_of
+
+FOLDER = Path(all_questions.__file__).parent
 
 COSTS = ("epoch_seconds", "best_seconds", "training_bytes", "peak_bytes")
 NAMES = ("pca", "pooling", "context", "subsets", "minibatch", "pretraining", "later", "recipes")
@@ -354,3 +358,20 @@ def test_recipes_are_compared_with_the_paper_s(smoke_run):
 def test_options_that_cannot_be_meant(tmp_path, option, value):
     with pytest.raises(DBNError, match=option.split("-")[0]):
         parse("", arguments(tmp_path, f"--{option}", value))
+
+
+def test_all_questions_are_answered_in_one_process(tmp_path, monkeypatch, capsys):
+    there = {path.stem for path in FOLDER.glob("*.py")} - {"__init__", "__main__"}
+    assert set(all_questions.NAMES) == there and len(all_questions.NAMES) == len(there)
+    assert "\nQUESTIONS   := " + " ".join(all_questions.NAMES) + "\n" in (FOLDER.parents[1] / "Makefile").read_text()
+    said = []
+    for name in there:
+        monkeypatch.setattr(importlib.import_module(f"experiments.questions.{name}"), "main",
+                            lambda argv, name=name: said.append((name, argv)))
+    all_questions.main(argv := arguments(tmp_path))
+    assert said == [(name, argv) for name in all_questions.NAMES]
+    with pytest.raises(SystemExit):
+        all_questions.main(["--help"])
+    assert "All questions" in capsys.readouterr().out
+    with pytest.raises(SystemExit):  # which transfer alone has
+        all_questions.main([*argv, "--other-dataset", "gtzan"])
