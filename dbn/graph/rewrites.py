@@ -8,8 +8,8 @@ from pytensor import tensor as pt
 from pytensor.compile.mode import optdb
 from pytensor.graph.rewriting.basic import GraphRewriter, dfs_rewriter, node_rewriter
 from pytensor.graph.traversal import apply_depends_on
-from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.basic import Alloc
+from pytensor.tensor.elemwise import DimShuffle
 from pytensor.tensor.math import Dot, Sum
 
 from dbn.graph.ops import (AddProduct, Bernoulli, BinaryCrossEntropy, Filled, MatrixSum, Product, Reconstruction,
