@@ -27,12 +27,13 @@ SUMS, OTHER = "sums", "other element-wise work, with updates"
 REST = "the rest: loop, indexing, rows from memory"
 
 # by the beginning of the name of an operation's class, PyTensor's and the library's own
-INDEXING = ("Subtensor", "DimShuffle", "Shape", "ScalarFromTensor", "TensorFromScalar", "MakeVector", "Assert", "Alloc")
+INDEXING = ("Subtensor", "DimShuffle", "Shape", "ScalarFromTensor", "TensorFromScalar", "MakeVector", "Assert", "Alloc",
+            "Filled")
 KINDS = {("Dot", "Gemm", "Gemv", "Ger", "AddProduct", "Product"): PRODUCTS,
          ("TakeRows", "AdvancedSubtensor"): GATHERING, ("RandomVariable", "Bernoulli", "Normal"): DRAWS,
          ("Reconstruction",): RECONSTRUCTION, ("Sigmoid",): SIGMOIDS,
          ("Softmax", "LogSoftmax", "Softplus", "BinaryCrossEntropy"): COSTS,
-         ("Sum", "CAReduce", "Max"): SUMS, INDEXING: None}
+         ("MatrixSum", "Sum", "CAReduce", "Max"): SUMS, INDEXING: None}
 
 CALLS_SECONDS = 2e-3  # a node is called for so long at a time
 
