@@ -368,8 +368,9 @@ def test_all_questions_are_answered_in_one_process(tmp_path, monkeypatch, capsys
     for name in there:
         monkeypatch.setattr(importlib.import_module(f"experiments.questions.{name}"), "main",
                             lambda argv, name=name: said.append((name, argv)))
+    monkeypatch.setattr(all_questions, "end_loky_workers", lambda: said.append("workers end"))
     all_questions.main(argv := arguments(tmp_path))
-    assert said == [(name, argv) for name in all_questions.NAMES]
+    assert said == [each for name in all_questions.NAMES for each in ((name, argv), "workers end")]
     with pytest.raises(SystemExit):
         all_questions.main(["--help"])
     assert "All questions" in capsys.readouterr().out
